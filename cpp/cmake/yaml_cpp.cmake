@@ -1,0 +1,21 @@
+# yaml-cpp from the build requirement (cmeel-yaml-cpp, no system package needed), else from the system.
+set(MOERAM_BUNDLE_YAML_CPP OFF)
+foreach(root IN LISTS CMAKE_PREFIX_PATH)
+  if(NOT yaml-cpp_FOUND AND EXISTS "${root}/cmeel.prefix")
+    find_package(yaml-cpp CONFIG QUIET PATHS "${root}/cmeel.prefix" NO_DEFAULT_PATH)
+    set(MOERAM_BUNDLE_YAML_CPP ${yaml-cpp_FOUND})
+  endif()
+endforeach()
+if(NOT yaml-cpp_FOUND)
+  find_package(yaml-cpp CONFIG QUIET)
+endif()
+if(NOT yaml-cpp_FOUND)
+  message(FATAL_ERROR
+    "yaml-cpp was not found. 'pip install .' brings it along; for a plain CMake build install it with the system's "
+    "package manager (Debian: libyaml-cpp-dev) or give -DCMAKE_PREFIX_PATH=<folder that holds it>.")
+endif()
+if(TARGET yaml-cpp::yaml-cpp)
+  set(MOERAM_YAML_CPP yaml-cpp::yaml-cpp)
+else()
+  set(MOERAM_YAML_CPP yaml-cpp)
+endif()

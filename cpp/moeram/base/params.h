@@ -1,0 +1,75 @@
+// A YAML map as a component sees it: every read is remembered, so that what nobody read can be reported.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace moeram {
+
+// One YAML document and the name that messages give it. `document` is shared by all Params made from it.
+class Params {
+ public:
+  // Parse a file or a text; ConfigError with file and line on malformed YAML, duplicate keys or a missing file.
+  static Params from_file(const std::string& path);
+  static Params from_text(const std::string& text, const std::string& name);
+
+  bool has(const std::string& key) const;
+  std::vector<std::string> keys() const;
+
+  // Required children and values; a ConfigError names file, line, key path and what was expected.
+  Params child(const std::string& key) const;
+  std::optional<Params> optional_child(const std::string& key) const;
+  std::vector<Params> list(const std::string& key) const;
+  std::string text(const std::string& key) const;
+  std::int64_t integer(const std::string& key) const;
+  double number(const std::string& key) const;
+  bool boolean(const std::string& key) const;
+
+  std::string text(const std::string& key, const std::string& otherwise) const;
+  std::int64_t integer(const std::string& key, std::int64_t otherwise) const;
+  double number(const std::string& key, double otherwise) const;
+  bool boolean(const std::string& key, bool otherwise) const;
+
+  // This node itself as a value.
+  bool is_null() const;
+  bool is_map() const;
+  bool is_scalar() const;
+  std::string as_text() const;
+  std::int64_t as_integer() const;
+  double as_number() const;
+  std::vector<Params> as_list() const;
+  std::vector<std::string> as_texts() const;
+
+  // "config.yaml:12: MemorySystem.DRAM"
+  std::string where() const;
+  [[noreturn]] void fail(const std::string& message) const;
+
+  // Keys of this map and of all maps below it that were never read, as Params of their values.
+  std::vector<Params> unread() const;
+  const std::string& path() const { return path_; }
+  std::string key() const;
+
+  // Set the scalar at `dotted` ("a.b[0].c"), making maps on the way; ConfigError on a bad index.
+  void override_value(const std::string& dotted, const std::string& value);
+
+ private:
+  struct Document {
+    std::string name;
+    std::set<std::string> read;  // key paths
+  };
+  Params(YAML::Node node, std::string path, std::shared_ptr<Document> document);
+  Params at(const YAML::Node& node, const std::string& path) const;
+  void collect_unread(std::vector<Params>& out) const;
+
+  YAML::Node node_;
+  std::string path_;
+  std::shared_ptr<Document> document_;
+};
+
+}  // namespace moeram

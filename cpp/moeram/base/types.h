@@ -1,0 +1,14 @@
+// Integer vocabulary shared by all rooms.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+namespace moeram {
+
+using Cycle = std::int64_t;    // of the clock of the object that holds it; the first tick has the value 1
+using Picosecond = std::int64_t;
+
+inline constexpr Cycle kNever = std::numeric_limits<Cycle>::max();
+
+}  // namespace moeram

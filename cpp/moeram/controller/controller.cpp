@@ -1,0 +1,243 @@
+#include "moeram/controller/controller.h"
+
+#include <algorithm>
+
+#include "moeram/base/errors.h"
+
+namespace moeram {
+namespace {
+constexpr int kQueueSize = 32;
+constexpr int kPriorityQueueSize = 512 * 3 + 32;
+}  // namespace
+
+Controller::Controller(const Spec& spec, int channel, const ControllerOptions& options)
+    : spec_(spec),
+      channel_(channel),
+      device_(spec),
+      scheduler_(make_scheduler(options.scheduler)),
+      refresh_(make_refresh_manager(options.refresh, spec, channel)),
+      row_policy_(make_row_policy(options.row_policy, spec, options.row_policy_cap)),
+      low_mark_(options.write_low_watermark * kQueueSize),
+      high_mark_(options.write_high_watermark * kQueueSize),
+      read_(kQueueSize),
+      write_(kQueueSize),
+      active_(kQueueSize),
+      priority_(kPriorityQueueSize),
+      issued_(spec.commands.size(), 0) {
+  const auto cores = static_cast<std::size_t>(options.cores);
+  statistics_.core_row_hits.assign(cores, 0);
+  statistics_.core_row_misses.assign(cores, 0);
+  statistics_.core_row_conflicts.assign(cores, 0);
+}
+
+void Controller::prepare(Request& request) const {
+  if (request.kind < 0 || request.kind >= static_cast<int>(spec_.requests.size())) {
+    throw EngineError("request kind " + std::to_string(request.kind) + " does not exist in " + spec_.standard);
+  }
+  request.final_command = spec_.requests[static_cast<std::size_t>(request.kind)].command;
+  request.bank = device_.bank_of(request.address);
+}
+
+bool Controller::send(Request request) {
+  prepare(request);
+  const bool is_write = request.kind == kWrite;
+  ++(request.kind == kRead ? statistics_.read_attempts : is_write ? statistics_.write_attempts : statistics_.other_attempts);
+  if (request.kind == kRead && request.byte_address >= 0) {
+    for (int i = 0; i < write_.size(); ++i) {
+      if (write_.at(i).byte_address != request.byte_address) continue;
+      request.depart = now_ + 1;
+      pending_.push_back(request);
+      quiet_ = false;
+      return true;
+    }
+  }
+  request.arrive = now_;
+  const bool accepted = (is_write ? write_ : read_).push(request);
+  if (accepted) quiet_ = false;
+  return accepted;
+}
+
+bool Controller::send_first(Request request) {
+  prepare(request);
+  quiet_ = false;
+  return priority_.push(request);
+}
+
+void Controller::refuse_again(const Request& request, std::int64_t times) {
+  (request.kind == kRead ? statistics_.read_attempts : request.kind == kWrite ? statistics_.write_attempts : statistics_.other_attempts) += times;
+}
+
+void Controller::tick() {
+  ++now_;
+  quiet_ = true;
+  count_queues(1);
+  device_.tick(now_);
+  complete_read();
+  refresh_->tick(now_, *this);
+  const Choice choice = choose();
+  if (choice.queue == nullptr) return;
+  Request& request = choice.queue->at(choice.position);
+  row_policy_->on_choice(choice.command, request, *this);
+  for (const auto& listener : listeners_) listener->on_command(now_, choice.command, request);
+  count_row_state(request);
+  issue(choice);
+  quiet_ = false;
+}
+
+void Controller::count_queues(Cycle ticks) {
+  const auto pending = static_cast<std::int64_t>(pending_.size());
+  statistics_.queue_length_sum += ticks * (read_.size() + write_.size() + priority_.size() + pending);
+  statistics_.read_queue_length_sum += ticks * (read_.size() + pending);
+  statistics_.write_queue_length_sum += ticks * write_.size();
+  statistics_.priority_queue_length_sum += ticks * priority_.size();
+}
+
+// At most one a tick, strictly in order: a forwarded read waits behind an older one.
+void Controller::complete_read() {
+  if (pending_.empty() || pending_.front().depart > now_) return;
+  const Request& done = pending_.front();
+  if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
+  pending_.pop_front();
+  quiet_ = false;
+}
+
+Controller::Choice Controller::choose() {
+  Choice choice = choose_from(active_);
+  if (choice.queue == nullptr) {
+    if (!priority_.empty()) {
+      priority_.evaluate(device_);
+      if (priority_.ready_at(0) > now_) return {};
+      choice = {&priority_, 0, priority_.next_command(0)};
+    } else {
+      update_write_mode();
+      choice = choose_from(write_mode_ ? write_ : read_);
+    }
+  }
+  if (choice.queue != nullptr && closes_a_row_in_use(choice)) return {};
+  return choice;
+}
+
+Controller::Choice Controller::choose_from(RequestQueue& queue) {
+  if (queue.empty()) return {};
+  queue.evaluate(device_);
+  const int position = scheduler_->choose(queue, now_);
+  if (position < 0) return {};
+  return {&queue, position, queue.next_command(position)};
+}
+
+void Controller::update_write_mode() {
+  if (write_mode_) {
+    if (static_cast<float>(write_.size()) < low_mark_ && !read_.empty()) write_mode_ = false;
+  } else if (static_cast<float>(write_.size()) > high_mark_ || read_.empty()) {
+    write_mode_ = true;
+  }
+}
+
+// A row opened for a request is not closed before that request got its data, not even by a refresh.
+bool Controller::closes_a_row_in_use(const Choice& choice) const {
+  if (!spec_.commands[static_cast<std::size_t>(choice.command)].closing) return false;
+  const Address& wanted = choice.queue->at(choice.position).address;
+  for (int i = 0; i < active_.size(); ++i) {
+    const Address& used = active_.at(i).address;
+    bool same = true;
+    for (int level = 0; level <= spec_.bank_level && same; ++level) {
+      const auto l = static_cast<std::size_t>(level);
+      same = wanted[l] == used[l] || wanted[l] < 0 || used[l] < 0;
+    }
+    if (same) return true;
+  }
+  return false;
+}
+
+void Controller::count_row_state(Request& request) {
+  if (request.counted || !spec_.counts_row_state[static_cast<std::size_t>(request.final_command)]) return;
+  request.counted = true;
+  const bool read = request.kind == kRead;
+  auto& s = statistics_;
+  const auto add = [&](std::int64_t& all, std::int64_t& reads, std::int64_t& writes, std::vector<std::int64_t>& cores) {
+    ++all;
+    ++(read ? reads : writes);
+    if (read && request.source >= 0) ++cores.at(static_cast<std::size_t>(request.source));
+  };
+  if (device_.row_hit(request.address, request.bank)) {
+    add(s.row_hits, s.read_row_hits, s.write_row_hits, s.core_row_hits);
+  } else if (device_.row_open(request.bank)) {
+    add(s.row_conflicts, s.read_row_conflicts, s.write_row_conflicts, s.core_row_conflicts);
+  } else {
+    add(s.row_misses, s.read_row_misses, s.write_row_misses, s.core_row_misses);
+  }
+}
+
+void Controller::issue(const Choice& choice) {
+  Request& request = choice.queue->at(choice.position);
+  device_.issue(choice.command, request.address, now_);
+  ++issued_[static_cast<std::size_t>(choice.command)];
+  if (choice.command == request.final_command) {
+    if (request.kind == kRead) {
+      request.depart = now_ + spec_.read_latency;
+      pending_.push_back(request);
+    }
+    const Request done = request;
+    choice.queue->remove(choice.position);
+    if (sink_ != nullptr) sink_->on_final_command(now_, done);
+  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening) {
+    // Unprotected in its own queue if the active one is full.
+    if (active_.push(request)) choice.queue->remove(choice.position);
+  }
+}
+
+Cycle Controller::next_event() {
+  // With low above high watermark the write mode flips in every tick.
+  const bool restless = low_mark_ >= high_mark_ && !(read_.empty() && write_.empty());
+  if (!quiet_ || restless) return now_ + 1;
+  Cycle next = std::min(device_.next_event(), refresh_->next_event());
+  if (!pending_.empty()) next = std::min(next, pending_.front().depart);
+  // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
+  active_.evaluate(device_);
+  next = std::min(next, active_.next_ready_after(now_));
+  if (!active_.empty() && scheduler_->choose(active_, now_) >= 0) return std::max(next, now_ + 1);
+  if (!priority_.empty()) {
+    priority_.evaluate(device_);
+    if (priority_.ready_at(0) > now_) next = std::min(next, priority_.ready_at(0));
+  } else {
+    RequestQueue& queue = write_mode_ ? write_ : read_;
+    queue.evaluate(device_);
+    next = std::min(next, queue.next_ready_after(now_));
+  }
+  return std::max(next, now_ + 1);
+}
+
+void Controller::pass(Cycle cycles) {
+  count_queues(cycles);
+  now_ += cycles;
+}
+
+std::vector<std::int64_t> Controller::canonical() const {
+  std::vector<std::int64_t> out;
+  device_.canonical(now_, out);
+  refresh_->canonical(now_, out);
+  row_policy_->canonical(out);
+  out.push_back(write_mode_);
+  const auto add = [&](const Request& request) {
+    out.insert(out.end(), {request.kind, request.byte_address, request.counted, std::max<Cycle>(request.not_before - now_, 0)});
+    out.push_back(request.depart < 0 ? -1 : std::max<Cycle>(request.depart - now_, 0));
+    out.insert(out.end(), request.address.begin(), request.address.begin() + static_cast<std::ptrdiff_t>(spec_.levels.size()));
+  };
+  for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
+    out.push_back(queue->size());
+    // Ages are compared across queues only inside one queue, so their order is enough.
+    std::vector<Cycle> ages;
+    for (int i = 0; i < queue->size(); ++i) ages.push_back(queue->at(i).arrive);
+    std::sort(ages.begin(), ages.end());
+    ages.erase(std::unique(ages.begin(), ages.end()), ages.end());
+    for (int i = 0; i < queue->size(); ++i) {
+      add(queue->at(i));
+      out.push_back(std::lower_bound(ages.begin(), ages.end(), queue->at(i).arrive) - ages.begin());
+    }
+  }
+  out.push_back(static_cast<std::int64_t>(pending_.size()));
+  for (const auto& request : pending_) add(request);
+  return out;
+}
+
+}  // namespace moeram

@@ -1,0 +1,109 @@
+// The generic memory controller of one channel (ramulator2_core 4): four queues in order of service, one command a tick.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "moeram/controller/listener.h"
+#include "moeram/controller/memory_port.h"
+#include "moeram/controller/queue.h"
+#include "moeram/controller/refresh/refresh_manager.h"
+#include "moeram/controller/row_policy/row_policy.h"
+#include "moeram/controller/scheduler/scheduler.h"
+#include "moeram/dram/device.h"
+
+namespace moeram {
+
+struct ControllerOptions {
+  float write_low_watermark = 0.2F;
+  float write_high_watermark = 0.8F;
+  std::string scheduler = "FRFCFS";
+  std::string refresh = "AllBank";
+  std::string row_policy = "OpenRowPolicy";
+  std::int64_t row_policy_cap = 10000000;
+  int cores = 1;
+};
+
+// Names and meanings as Ramulator 2.0 prints them (ramulator2_core 1.9, 4.7).
+struct ControllerStatistics {
+  std::int64_t row_hits = 0, row_misses = 0, row_conflicts = 0;
+  std::int64_t read_row_hits = 0, read_row_misses = 0, read_row_conflicts = 0;
+  std::int64_t write_row_hits = 0, write_row_misses = 0, write_row_conflicts = 0;
+  std::int64_t read_attempts = 0, write_attempts = 0, other_attempts = 0;
+  std::int64_t queue_length_sum = 0, read_queue_length_sum = 0, write_queue_length_sum = 0, priority_queue_length_sum = 0;
+  std::int64_t read_latency_sum = 0;
+  std::vector<std::int64_t> core_row_hits, core_row_misses, core_row_conflicts;
+};
+
+class Controller : public MemoryPort {
+ public:
+  Controller(const Spec& spec, int channel, const ControllerOptions& options);
+
+  bool send(Request request) override;
+  bool send_first(Request request) override;
+  void refuse_again(const Request& request, std::int64_t times) override;
+
+  void tick();
+
+  // The first cycle whose tick may do something; every tick before it only lets time pass. Valid after a tick.
+  Cycle next_event();
+  // True if the last tick did nothing and nothing was accepted since.
+  bool quiet() const { return quiet_; }
+  // Let `cycles` ticks pass in which nothing happens.
+  void pass(Cycle cycles);
+
+  void add_listener(std::shared_ptr<CommandListener> listener) { listeners_.push_back(std::move(listener)); }
+  void set_sink(CompletionSink* sink) { sink_ = sink; }
+
+  bool drained() const { return read_.empty() && write_.empty() && active_.empty() && priority_.empty() && pending_.empty(); }
+  // The state relative to now(); equal for two controllers of one device that will behave alike from here on.
+  std::vector<std::int64_t> canonical() const;
+
+  Cycle now() const { return now_; }
+  int channel() const { return channel_; }
+  const ControllerStatistics& statistics() const { return statistics_; }
+  Device& device() { return device_; }
+  const Scheduler& scheduler() const { return *scheduler_; }
+  const RefreshManager& refresh() const { return *refresh_; }
+  const RowPolicy& row_policy() const { return *row_policy_; }
+  const std::vector<std::shared_ptr<CommandListener>>& listeners() const { return listeners_; }
+  // Commands issued so far, by command.
+  const std::vector<std::int64_t>& issued() const { return issued_; }
+
+ private:
+  struct Choice {
+    RequestQueue* queue = nullptr;  // nothing chosen
+    int position = 0;
+    int command = -1;
+  };
+  void count_queues(Cycle ticks);
+  void complete_read();
+  Choice choose();
+  Choice choose_from(RequestQueue& queue);
+  void update_write_mode();
+  bool closes_a_row_in_use(const Choice& choice) const;
+  void count_row_state(Request& request);
+  void issue(const Choice& choice);
+  void prepare(Request& request) const;
+
+  const Spec& spec_;
+  int channel_;
+  Device device_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<RefreshManager> refresh_;
+  std::unique_ptr<RowPolicy> row_policy_;
+  std::vector<std::shared_ptr<CommandListener>> listeners_;
+  CompletionSink* sink_ = nullptr;
+  float low_mark_;
+  float high_mark_;
+  RequestQueue read_, write_, active_, priority_;
+  std::deque<Request> pending_;
+  bool write_mode_ = false;
+  bool quiet_ = false;  // the last tick did nothing and nothing came since
+  Cycle now_ = 0;
+  ControllerStatistics statistics_;
+  std::vector<std::int64_t> issued_;
+};
+
+}  // namespace moeram

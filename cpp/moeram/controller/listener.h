@@ -1,0 +1,26 @@
+// What hears of the commands of a controller. Listeners may not change anything.
+#pragma once
+
+#include <string>
+
+#include "moeram/controller/request.h"
+
+namespace moeram {
+
+class CommandListener {
+ public:
+  virtual ~CommandListener() = default;
+  // Before the command takes effect; `request` carries the address for which it is issued.
+  virtual void on_command(Cycle now, int command, const Request& request) = 0;
+  virtual void finish() {}
+  virtual std::string name() const = 0;
+};
+
+// What hears that a request's final command was issued; read data are complete at request.depart.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+  virtual void on_final_command(Cycle now, const Request& request) = 0;
+};
+
+}  // namespace moeram

@@ -1,0 +1,25 @@
+// When is which node refreshed?
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/controller/memory_port.h"
+
+namespace moeram {
+
+class RefreshManager {
+ public:
+  virtual ~RefreshManager() = default;
+  // Called in every tick after completed reads; may send requests ahead of normal traffic.
+  virtual void tick(Cycle now, MemoryPort& port) = 0;
+  // The next tick in which it will send something.
+  virtual Cycle next_event() const = 0;
+  virtual void canonical(Cycle now, std::vector<std::int64_t>& out) const = 0;
+  virtual std::string name() const = 0;
+};
+
+std::unique_ptr<RefreshManager> make_refresh_manager(const std::string& name, const Spec& spec, int channel);  // throws ConfigError
+
+}  // namespace moeram

@@ -1,0 +1,26 @@
+// When is a row closed that nobody needs closed yet?
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/controller/memory_port.h"
+
+namespace moeram {
+
+class RowPolicy {
+ public:
+  virtual ~RowPolicy() = default;
+  // Before a chosen command is issued. Requests sent here are seen from the next tick on.
+  virtual void on_choice(int command, const Request& request, MemoryPort& port) = 0;
+  virtual void canonical(std::vector<std::int64_t>& out) const = 0;
+  virtual std::string name() const = 0;
+  // Closing requests made; nothing for a policy that makes none.
+  virtual std::int64_t closing_requests() const { return -1; }
+};
+
+// `cap`: accesses after which ClosedRowPolicy closes a row.
+std::unique_ptr<RowPolicy> make_row_policy(const std::string& name, const Spec& spec, std::int64_t cap);  // throws ConfigError
+
+}  // namespace moeram

@@ -1,0 +1,24 @@
+// Which request of a queue next?
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/controller/queue.h"
+
+namespace moeram {
+
+// The queue is evaluated at `now` before the call. The answer is the position of a request whose next command is ready,
+// or -1 if none is. A scheduler may keep state but must not change the queue.
+class Scheduler {
+ public:
+  virtual ~Scheduler() = default;
+  virtual int choose(const RequestQueue& queue, Cycle now) = 0;
+  virtual std::string name() const = 0;
+};
+
+std::vector<std::string> scheduler_names();
+std::unique_ptr<Scheduler> make_scheduler(const std::string& name);  // throws ConfigError
+
+}  // namespace moeram

@@ -1,0 +1,294 @@
+#include "moeram/dram/device.h"
+
+#include <algorithm>
+
+#include "moeram/base/errors.h"
+
+namespace moeram {
+namespace {
+constexpr Cycle kNeverIssued = -1;
+}
+
+Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())) {
+  const int levels = spec.bank_level + 1;
+  const auto n = static_cast<std::size_t>(commands_);
+  int nodes = 0;
+  for (int level = 0; level < levels; ++level) {
+    fanout_.push_back(spec.banks() / spec.nodes_at(level));
+    level_offset_.push_back(nodes);
+    nodes += spec.nodes_at(level);
+  }
+  earliest_.assign(static_cast<std::size_t>(nodes) * n, 0);
+  banks_.resize(static_cast<std::size_t>(spec.banks()));
+  for (int bank = 0; bank < spec.banks(); ++bank) {
+    for (int level = 0; level < levels; ++level) {
+      ancestors_.push_back((level_offset_[static_cast<std::size_t>(level)] + bank / fanout_[static_cast<std::size_t>(level)]) * commands_);
+    }
+  }
+  deepest_row_.assign(n, -1);
+  deepest_action_.assign(n, -1);
+  preq_level_.assign(n, -1);
+  int history = 0;
+  for (int level = 0; level < levels; ++level) {
+    for (std::size_t command = 0; command < n; ++command) {
+      const auto l = static_cast<std::size_t>(level);
+      if (!spec.rows[l][command].empty()) deepest_row_[command] = level;
+      if (spec.actions[l][command] != Action::none) deepest_action_[command] = level;
+      if (preq_level_[command] < 0 && spec.prerequisites[l][command] != Prerequisite::none) preq_level_[command] = level;
+      int window = 0;
+      for (const auto& row : spec.rows[l][command]) window = std::max(window, row.window);
+      history_window_.push_back(window > 1 ? window : 0);
+      history_offset_.push_back(history);
+      history += history_window_.back() * spec.nodes_at(level);
+    }
+  }
+  history_.assign(static_cast<std::size_t>(history), kNeverIssued);
+  if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
+}
+
+int Device::bank_of(const Address& address) const {
+  int bank = 0;
+  for (int level = 1; level <= spec_.bank_level; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    if (address[l] < 0) return -1;
+    bank = bank * spec_.counts[l] + address[l];
+  }
+  return bank;
+}
+
+Device::BankRange Device::banks_below(int level, int node) const {
+  const int width = fanout_[static_cast<std::size_t>(level)];
+  return {node * width, (node + 1) * width};
+}
+
+Cycle& Device::earliest(int level, int node, int command) {
+  return earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_ + command)];
+}
+
+int Device::prerequisite(int command, const Address& address, int bank) const {
+  const int level = preq_level_[static_cast<std::size_t>(command)];
+  if (level < 0) return command;
+  const Prerequisite rule = spec_.prerequisites[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)];
+  const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
+  if (rule == Prerequisite::row_open || rule == Prerequisite::bank_closed) {
+    const Bank& state = banks_[static_cast<std::size_t>(bank)];
+    if (rule == Prerequisite::bank_closed) return state.state == BankState::opened ? spec_.close_one : command;
+    if (state.state != BankState::opened) return spec_.open_one;
+    return state.row == row ? command : spec_.close_one;
+  }
+  int node = 0;
+  for (int l = 1; l <= level; ++l) node = node * spec_.counts[static_cast<std::size_t>(l)] + address[static_cast<std::size_t>(l)];
+  const BankRange range = banks_below(level, node);
+  if (rule == Prerequisite::row_open_in_all_banks) {
+    bool all_closed = true;
+    bool all_match = true;
+    for (int b = range.begin; b < range.end; ++b) {
+      const Bank& state = banks_[static_cast<std::size_t>(b)];
+      all_closed = all_closed && state.state == BankState::closed;
+      all_match = all_match && state.state == BankState::opened && state.row == row;
+    }
+    return all_match ? command : all_closed ? spec_.broadcast_open : spec_.broadcast_close;
+  }
+  for (int b = range.begin; b < range.end; ++b) {
+    const BankState state = banks_[static_cast<std::size_t>(b)].state;
+    if (state == BankState::closed) continue;
+    return state == BankState::refreshing && rule == Prerequisite::all_banks_closed ? command : spec_.close_many;
+  }
+  return command;
+}
+
+Cycle Device::ready_at(int command, const Address& address, int bank) const {
+  const int scope = std::min(spec_.commands[static_cast<std::size_t>(command)].scope, spec_.bank_level);
+  if (bank < 0) return earliest_below(0, 0, command, address);
+  const int* ancestor = &ancestors_[static_cast<std::size_t>(bank * (spec_.bank_level + 1))];
+  Cycle latest = 0;
+  for (int level = 0; level <= scope; ++level) latest = std::max(latest, earliest_[static_cast<std::size_t>(ancestor[level] + command)]);
+  return latest;
+}
+
+Cycle Device::earliest_below(int level, int node, int command, const Address& address) const {
+  const auto l = static_cast<std::size_t>(level);
+  Cycle latest = earliest_[static_cast<std::size_t>((level_offset_[l] + node) * commands_ + command)];
+  if (level == spec_.commands[static_cast<std::size_t>(command)].scope || level == spec_.bank_level) return latest;
+  const int width = spec_.counts[l + 1];
+  const int wanted = address[l + 1];
+  for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) {
+    latest = std::max(latest, earliest_below(level + 1, node * width + child, command, address));
+  }
+  return latest;
+}
+
+bool Device::row_hit(const Address& address, int bank) const {
+  const Bank& state = banks_[static_cast<std::size_t>(bank)];
+  return state.state == BankState::opened && state.row == address[static_cast<std::size_t>(spec_.row_level)];
+}
+
+int Device::class_of_row(std::int32_t row) const {
+  if (spec_.classes.size() == 1) return 0;
+  const auto found = std::upper_bound(spec_.classes.begin(), spec_.classes.end(), row,
+                                      [](std::int32_t value, const LatencyClass& item) { return value < item.row_end; });
+  if (row < 0 || found == spec_.classes.end()) throw EngineError("row " + std::to_string(row) + " lies in no latency class of " + spec_.standard);
+  return static_cast<int>(found - spec_.classes.begin());
+}
+
+void Device::issue(int command, const Address& address, Cycle now) {
+  const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
+  const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
+  update_timing(command, address, now, latency_class);
+  if (meter_) meter(command, address, now);
+  apply_actions(command, address);
+  if (facts.apply_later >= 0) {
+    later_.push_back({facts.apply_later, address, now + facts.apply_after});
+    next_later_ = std::min(next_later_, later_.back().due);
+  }
+  ++version_;
+}
+
+void Device::update_timing(int command, const Address& address, Cycle now, int latency_class) {
+  const int deepest = deepest_row_[static_cast<std::size_t>(command)];
+  if (deepest < 0) return;
+  touch_node(0, 0, command, now, latency_class);
+  targets_.assign(1, 0);
+  for (int level = 1; level <= deepest; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    const bool any_rows = !spec_.rows[l][static_cast<std::size_t>(command)].empty();
+    next_targets_.clear();
+    for (const int parent : targets_) {
+      const int first = parent * spec_.counts[l];
+      if (address[l] >= 0 && !any_rows) {
+        next_targets_.push_back(first + address[l]);
+        continue;
+      }
+      for (int child = 0; child < spec_.counts[l]; ++child) {
+        if (address[l] >= 0 && child != address[l]) {
+          touch_sibling(level, first + child, command, now);
+        } else {
+          touch_node(level, first + child, command, now, latency_class);
+          next_targets_.push_back(first + child);
+        }
+      }
+    }
+    targets_.swap(next_targets_);
+  }
+}
+
+void Device::touch_node(int level, int node, int command, Cycle now, int latency_class) {
+  const auto& rows = spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)];
+  const auto slot = static_cast<std::size_t>(level * commands_ + command);
+  const int window = history_window_[slot];
+  Cycle* history = nullptr;
+  if (window > 0) {
+    history = &history_[static_cast<std::size_t>(history_offset_[slot] + node * window)];
+    std::copy_backward(history, history + window - 1, history + window);
+    history[0] = now;
+  }
+  for (const auto& row : rows) {
+    if (row.sibling) continue;
+    const Cycle from = row.window == 1 ? now : history[row.window - 1];
+    if (from == kNeverIssued) continue;
+    const auto pick = row.latency.size() == 1 ? 0 : static_cast<std::size_t>(latency_class);
+    Cycle& limit = earliest(level, node, row.following);
+    limit = std::max(limit, from + row.latency[pick]);
+  }
+}
+
+void Device::touch_sibling(int level, int node, int command, Cycle now) {
+  for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]) {
+    if (!row.sibling) continue;
+    Cycle& limit = earliest(level, node, row.following);
+    limit = std::max(limit, now + row.latency[0]);
+  }
+}
+
+void Device::apply_actions(int command, const Address& address) {
+  const int deepest = std::min(deepest_action_[static_cast<std::size_t>(command)], spec_.commands[static_cast<std::size_t>(command)].scope);
+  int node = 0;
+  for (int level = 0; level <= deepest; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    if (level > 0) {
+      if (address[l] < 0) throw EngineError(spec_.commands[static_cast<std::size_t>(command)].name + " needs a definite " + spec_.levels[l]);
+      node = node * spec_.counts[l] + address[l];
+    }
+    if (const Action action = spec_.actions[l][static_cast<std::size_t>(command)]; action != Action::none) {
+      apply(action, banks_below(level, node), address);
+    }
+  }
+}
+
+void Device::apply(Action action, BankRange banks, const Address& address) {
+  const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
+  const auto latency_class =
+      action == Action::open_row || action == Action::open_row_in_all_banks ? static_cast<std::uint8_t>(class_of_row(row)) : std::uint8_t{0};
+  for (int b = banks.begin; b < banks.end; ++b) {
+    Bank& bank = banks_[static_cast<std::size_t>(b)];
+    switch (action) {
+      case Action::open_row:
+      case Action::open_row_in_all_banks:
+        bank = {BankState::opened, latency_class, row};
+        break;
+      case Action::all_banks_refreshing:
+        bank.state = BankState::refreshing;
+        break;
+      default:
+        bank = {BankState::closed, 0, 0};
+    }
+  }
+}
+
+void Device::tick(Cycle now) {
+  if (now < next_later_) return;
+  next_later_ = kNever;
+  std::size_t kept = 0;
+  for (auto& entry : later_) {
+    if (entry.due > now) {
+      next_later_ = std::min(next_later_, entry.due);
+      later_[kept++] = entry;
+      continue;
+    }
+    if (meter_) meter(entry.command, entry.address, now);
+    apply_actions(entry.command, entry.address);
+  }
+  later_.resize(kept);
+  ++version_;
+}
+
+void Device::meter(int command, const Address& address, Cycle now) {
+  const int level = spec_.level("rank");
+  const int rank = address[static_cast<std::size_t>(level)];
+  RankLoad load;
+  const BankRange range = banks_below(level, rank);
+  for (int b = range.begin; b < range.end; ++b) {
+    load.open += banks_[static_cast<std::size_t>(b)].state == BankState::opened;
+    load.refreshing += banks_[static_cast<std::size_t>(b)].state == BankState::refreshing;
+  }
+  meter_->on_command(command, rank, load, now);
+}
+
+std::vector<RankEnergy> Device::finish_energy(Cycle now) { return meter_ ? meter_->finish(now) : std::vector<RankEnergy>{}; }
+
+void Device::canonical(Cycle now, std::vector<std::int64_t>& out) const {
+  // A limit that has passed and one never set say the same; so does a history entry older than every row that could use it.
+  for (const Cycle limit : earliest_) out.push_back(std::max<Cycle>(limit - now, 0));
+  for (std::size_t slot = 0; slot < history_window_.size(); ++slot) {
+    const int level = static_cast<int>(slot) / commands_;
+    Cycle reach = 0;
+    for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][slot % static_cast<std::size_t>(commands_)]) {
+      if (row.window > 1) reach = std::max(reach, *std::max_element(row.latency.begin(), row.latency.end()));
+    }
+    const int entries = history_window_[slot] * spec_.nodes_at(level);
+    for (int i = 0; i < entries; ++i) {
+      const Cycle at = history_[static_cast<std::size_t>(history_offset_[slot] + i)];
+      out.push_back(at == kNeverIssued ? -reach : std::max(at - now, -reach));
+    }
+  }
+  for (const auto& bank : banks_) {
+    out.push_back(static_cast<std::int64_t>(bank.state));
+    out.push_back(bank.state == BankState::opened ? bank.row : 0);
+  }
+  for (const auto& entry : later_) {
+    out.push_back(entry.due - now);
+    out.push_back(entry.command);
+  }
+}
+
+}  // namespace moeram

@@ -1,0 +1,96 @@
+// The state of one channel's DRAM: which command a wish needs first, when it may be issued, and what issuing does.
+// Flat arrays indexed by (node, command); nothing here allocates after construction.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "moeram/dram/energy.h"
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+class Device {
+ public:
+  explicit Device(const Spec& spec);
+
+  // Flat index of the addressed bank within the channel; -1 if any level down to the bank is a wildcard.
+  int bank_of(const Address& address) const;
+
+  // The command that has to be issued next on the way to `command`; `command` itself if it is due.
+  int prerequisite(int command, const Address& address, int bank) const;
+
+  // Earliest cycle at which timing lets `command` go; only levels down to its scope count, as in 2.0.
+  Cycle ready_at(int command, const Address& address, int bank) const;
+
+  bool row_hit(const Address& address, int bank) const;
+  bool row_open(int bank) const { return banks_[static_cast<std::size_t>(bank)].state == BankState::opened; }
+
+  void issue(int command, const Address& address, Cycle now);
+
+  // Run what became due by itself (the end of a refresh). Called first in every tick.
+  void tick(Cycle now);
+  Cycle next_event() const { return later_.empty() ? kNever : next_later_; }
+
+  // Changes whenever an answer of prerequisite() or ready_at() may have changed.
+  std::uint64_t version() const { return version_; }
+
+  // Latency class of the row opened last in a bank.
+  int open_class(int bank) const { return banks_[static_cast<std::size_t>(bank)].latency_class; }
+  int class_of_row(std::int32_t row) const;
+
+  // The state relative to `now`, equal for two devices that will behave alike from here on.
+  void canonical(Cycle now, std::vector<std::int64_t>& out) const;
+
+  std::vector<RankEnergy> finish_energy(Cycle now);
+  const Spec& spec() const { return spec_; }
+
+ private:
+  enum class BankState : std::uint8_t { closed, opened, refreshing };
+  struct Bank {
+    BankState state = BankState::closed;
+    std::uint8_t latency_class = 0;
+    std::int32_t row = 0;
+  };
+  struct Later {
+    int command;
+    Address address;
+    Cycle due;
+  };
+  struct BankRange {
+    int begin;
+    int end;
+  };
+
+  void update_timing(int command, const Address& address, Cycle now, int latency_class);
+  void touch_node(int level, int node, int command, Cycle now, int latency_class);
+  void touch_sibling(int level, int node, int command, Cycle now);
+  void apply_actions(int command, const Address& address);
+  void apply(Action action, BankRange banks, const Address& address);
+  void meter(int command, const Address& address, Cycle now);
+  Cycle& earliest(int level, int node, int command);
+  Cycle earliest_below(int level, int node, int command, const Address& address) const;
+  BankRange banks_below(int level, int node) const;
+
+  const Spec& spec_;
+  int commands_;
+  std::vector<int> fanout_;         // [level] banks below one node
+  std::vector<int> level_offset_;   // [level] first node in earliest_
+  std::vector<int> ancestors_;      // [bank][level] offset into earliest_
+  std::vector<Cycle> earliest_;     // [node][command]
+  std::vector<int> deepest_row_;    // [command] deepest level with a timing row
+  std::vector<int> deepest_action_; // [command] deepest level with an action
+  std::vector<int> preq_level_;     // [command] first level with a prerequisite rule, -1 none
+  std::vector<int> history_window_; // [level][command]
+  std::vector<int> history_offset_; // [level][command]
+  std::vector<Cycle> history_;      // latest first
+  std::vector<Bank> banks_;
+  std::vector<int> targets_, next_targets_;  // scratch of update_timing
+  std::vector<Later> later_;
+  Cycle next_later_ = kNever;
+  std::uint64_t version_ = 1;
+  std::unique_ptr<EnergyMeter> meter_;
+};
+
+}  // namespace moeram

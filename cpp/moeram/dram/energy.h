@@ -1,0 +1,54 @@
+// Energy bookkeeping of one channel after Ramulator 2.0's DDR4/DDR5 model (ramulator2_core 5.11).
+#pragma once
+
+#include <vector>
+
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+struct RankEnergy {
+  Cycle active_cycles = 0;
+  Cycle idle_cycles = 0;
+  double active_background_nj = 0;
+  double idle_background_nj = 0;
+  double command_nj = 0;
+  double background_nj() const { return active_background_nj + idle_background_nj; }
+  double total_nj() const { return background_nj() + command_nj; }
+};
+
+// Open and refreshing banks of a rank before a command takes effect.
+struct RankLoad {
+  int open = 0;
+  int refreshing = 0;
+};
+
+class EnergyMeter {
+ public:
+  // The spec must carry a power model.
+  explicit EnergyMeter(const Spec& spec);
+
+  void on_command(int command, int rank, RankLoad load, Cycle now);
+  // Close the running background interval at `now` and price everything. Call once.
+  std::vector<RankEnergy> finish(Cycle now);
+
+ private:
+  enum class Effect : std::uint8_t { none, activate, precharge, precharge_all, read, write, refresh, refresh_end };
+  enum class State : std::uint8_t { idle, active, refreshing };
+  struct Rank {
+    State state = State::idle;
+    Cycle since_active = 0;
+    Cycle since_idle = 0;
+    RankEnergy energy;
+    std::vector<std::int64_t> counts;  // by PowerModel::commands
+  };
+  void become_idle(Rank& rank, Cycle now);
+  void count(Rank& rank, Effect effect, std::int64_t times);
+
+  const Spec& spec_;
+  std::vector<Effect> effects_;        // [command]
+  std::vector<int> counter_of_effect_;
+  std::vector<Rank> ranks_;
+};
+
+}  // namespace moeram

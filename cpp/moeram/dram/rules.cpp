@@ -1,0 +1,42 @@
+#include "moeram/dram/rules.h"
+
+#include <utility>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+
+namespace moeram {
+namespace {
+
+template <class Rule>
+Rule find(const std::string& name, const char* kind, const std::vector<std::pair<std::string, Rule>>& table) {
+  std::vector<std::string> names;
+  for (const auto& [known, rule] : table) {
+    if (known == name) return rule;
+    names.push_back(known);
+  }
+  throw ConfigError(std::string(kind) + " rule '" + name + "' is unknown" + did_you_mean(name, names));
+}
+
+}  // namespace
+
+Prerequisite prerequisite_from_name(const std::string& name) {
+  return find<Prerequisite>(name, "prerequisite",
+                            {{"row_open", Prerequisite::row_open},
+                             {"bank_closed", Prerequisite::bank_closed},
+                             {"all_banks_closed", Prerequisite::all_banks_closed},
+                             {"all_banks_closed_strict", Prerequisite::all_banks_closed_strict},
+                             {"row_open_in_all_banks", Prerequisite::row_open_in_all_banks}});
+}
+
+Action action_from_name(const std::string& name) {
+  return find<Action>(name, "action",
+                      {{"open_row", Action::open_row},
+                       {"open_row_in_all_banks", Action::open_row_in_all_banks},
+                       {"close_bank", Action::close_bank},
+                       {"close_all_banks", Action::close_all_banks},
+                       {"all_banks_refreshing", Action::all_banks_refreshing},
+                       {"all_banks_refresh_done", Action::all_banks_refresh_done}});
+}
+
+}  // namespace moeram

@@ -1,0 +1,35 @@
+// The named rules that a standard's data may give to its commands (spec: ramulator2_core 5.5, 5.6).
+// A new kind of command needs a line here only if its prerequisite or effect is new.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace moeram {
+
+// Which command has to come first?
+enum class Prerequisite : std::uint8_t {
+  none,
+  row_open,                 // bank: closed -> opening command; another row open -> closing command
+  bank_closed,              // bank: open -> closing command
+  all_banks_closed,         // first bank that is not closed decides: refreshing -> the command itself, open -> close all
+  all_banks_closed_strict,  // any bank that is not closed -> close all
+  row_open_in_all_banks,    // lock-step banks: all closed -> broadcast opening command; any other row open -> broadcast closing command
+};
+
+// What does a command do to the state of banks?
+enum class Action : std::uint8_t {
+  none,
+  open_row,
+  open_row_in_all_banks,
+  close_bank,
+  close_all_banks,
+  all_banks_refreshing,
+  all_banks_refresh_done,
+};
+
+Prerequisite prerequisite_from_name(const std::string& name);  // throws ConfigError
+Action action_from_name(const std::string& name);              // throws ConfigError
+
+}  // namespace moeram

@@ -1,0 +1,107 @@
+// A resolved standard: every name replaced by an index, every expression by a number of cycles.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeram/base/types.h"
+#include "moeram/dram/rules.h"
+
+namespace moeram {
+
+inline constexpr int kMaxLevels = 8;
+
+// One entry per level, channel first; -1 = all nodes of that level.
+using Address = std::array<std::int32_t, kMaxLevels>;
+
+struct Command {
+  std::string name;
+  int scope = 0;  // level at which the command stops
+  bool opening = false;
+  bool closing = false;
+  bool accessing = false;
+  bool refreshing = false;
+  int apply_later = -1;  // command whose action follows by itself ...
+  Cycle apply_after = 0;  // ... this many cycles after the issue
+};
+
+struct RequestKind {
+  std::string name;
+  int command = 0;  // the command that completes it
+};
+
+// After a command on a node of a level, `following` must wait.
+struct TimingRow {
+  int following = 0;
+  int window = 1;               // counts from the window-th latest issue of the preceding command
+  bool sibling = false;         // acts on the other nodes of the level
+  std::vector<Cycle> latency;   // one per latency class
+};
+
+// Rows [begin, end) share their timing. One class unless the caller asked for more.
+struct LatencyClass {
+  std::int32_t row_begin = 0;
+  std::int32_t row_end = 0;
+  std::map<std::string, Cycle> timing;  // overridden parameters
+};
+
+struct RefreshRule {
+  int request = 0;
+  int level = -1;  // -1: the standard lacks the level; the manager then never refreshes (2.0's behaviour)
+  Cycle interval = 0;
+};
+
+// Currents and voltages of the 2.0 energy model (ramulator2_core 5.11); index = counter.
+struct PowerModel {
+  struct Term {
+    std::string name;
+    double milliwatt = 0;
+    Cycle cycles = 0;
+  };
+  double active_milliwatt = 0;
+  double idle_milliwatt = 0;
+  std::vector<Term> commands;
+};
+
+struct Spec {
+  std::string standard;
+  std::string edition;
+  std::vector<std::string> levels;
+  std::vector<int> counts;  // per level
+  std::vector<Command> commands;
+  std::vector<RequestKind> requests;
+  std::map<std::string, std::int64_t> timing;
+  int bank_level = 0;  // deepest level that has nodes; row and column follow
+  int row_level = 0;
+  int column_level = 0;
+  int prefetch = 0;
+  int channel_width_bits = 0;
+  int dq_bits = 0;
+  std::int64_t density_mb = 0;
+  Cycle read_latency = 0;
+  Picosecond tck_ps = 0;
+
+  std::vector<std::vector<std::vector<TimingRow>>> rows;     // [level][preceding]
+  std::vector<std::vector<Prerequisite>> prerequisites;      // [level][command]
+  std::vector<std::vector<Action>> actions;                  // [level][command]
+  std::vector<bool> counts_row_state;                        // [command]
+  int open_one = -1, close_one = -1, close_many = -1;        // answers of the row and bank rules
+  int broadcast_open = -1, broadcast_close = -1;             // answers of row_open_in_all_banks
+  std::optional<RefreshRule> refresh;
+  std::optional<PowerModel> power;
+  std::vector<LatencyClass> classes;
+
+  int level(const std::string& name) const;    // -1 if absent
+  int command(const std::string& name) const;  // -1 if absent
+  int request(const std::string& name) const;  // -1 if absent
+  int nodes_at(int level) const;               // per channel
+  int banks() const { return nodes_at(bank_level); }
+  int transaction_bytes() const { return prefetch * channel_width_bits / 8; }
+  std::int64_t row_bytes() const { return static_cast<std::int64_t>(counts[column_level]) * channel_width_bits / 8; }
+};
+
+}  // namespace moeram

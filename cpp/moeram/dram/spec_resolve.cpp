@@ -1,0 +1,261 @@
+#include <algorithm>
+#include <cmath>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+#include "moeram/dram/standard.h"
+
+namespace moeram {
+namespace {
+
+template <class Map>
+std::vector<std::string> names_of(const Map& map) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : map) names.push_back(name);
+  return names;
+}
+
+template <class Map>
+const auto& preset_of(const Map& presets, const std::string& name, const std::string& kind, const std::string& standard) {
+  const auto found = presets.find(name);
+  if (found == presets.end()) {
+    throw ConfigError(kind + " preset '" + name + "' is unknown in " + standard + did_you_mean(name, names_of(presets)));
+  }
+  return found->second;
+}
+
+void resolve_organization(const Standard& standard, const DeviceOptions& options, Spec& spec) {
+  Standard::Values values;
+  if (!options.organization_preset.empty()) {
+    values = preset_of(standard.organization_presets, options.organization_preset, "organization", spec.standard);
+  }
+  for (const auto& [key, value] : options.organization) values[key] = value;
+  const auto need = [&](const std::string& key) {
+    const auto found = values.find(key);
+    if (found == values.end() || !found->second) throw ConfigError("organization of " + spec.standard + ": '" + key + "' is not given");
+    if (*found->second < 1 || *found->second > (std::int64_t{1} << 30)) {
+      throw ConfigError("organization of " + spec.standard + ": '" + key + "' is " + std::to_string(*found->second) + ", must be at least 1");
+    }
+    return *found->second;
+  };
+  spec.counts.clear();
+  for (const auto& level : spec.levels) spec.counts.push_back(static_cast<int>(need(level)));
+  spec.dq_bits = static_cast<int>(need("dq"));
+  spec.density_mb = need("density");
+  if (options.channel_width_bits) spec.channel_width_bits = static_cast<int>(*options.channel_width_bits);
+  if (spec.channel_width_bits < 8) throw ConfigError("channel_width of " + spec.standard + " must be at least 8 bits");
+  std::int64_t bits = 1;
+  for (const auto& factor : standard.density_factors) bits *= need(factor);
+  if ((bits >> 20) != spec.density_mb) {
+    throw ConfigError("organization of " + spec.standard + ": its sizes make a density of " + std::to_string(bits >> 20) +
+                      " Mb, but the density given is " + std::to_string(spec.density_mb) + " Mb");
+  }
+}
+
+// Timing parameters in the making: preset, derived steps, user overrides.
+class TimingTable {
+ public:
+  TimingTable(const Standard& standard, const Spec& spec) : standard_(standard), spec_(spec) {}
+
+  void start(const DeviceOptions& options) {
+    for (const auto& name : standard_.timing_parameters) values_[name] = std::nullopt;
+    if (!options.timing_preset.empty()) {
+      if (options.rate) throw ConfigError("timing of " + spec_.standard + ": 'rate' cannot be given together with a preset");
+      for (const auto& [name, value] : preset_of(standard_.timing_presets, options.timing_preset, "timing", spec_.standard)) {
+        values_[name] = value;
+      }
+    }
+    if (options.rate) values_["rate"] = *options.rate;
+    for (const auto& step : standard_.derived) apply(step);
+    for (const auto& [name, cycles] : options.timing_cycles) values_[name] = cycles;
+    for (const auto& [name, ns] : options.timing_ns) {
+      if (!options.timing_cycles.contains(name)) values_[name] = to_cycles(ns, tck_ps(), standard_.rounding);
+    }
+    for (const auto& [name, value] : values_) {
+      if (!value || *value < 0) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
+    }
+  }
+
+  void set(const std::string& name, Cycle value) {
+    if (!values_.contains(name)) {
+      throw ConfigError("timing of " + spec_.standard + ": '" + name + "' is unknown" + did_you_mean(name, standard_.timing_parameters));
+    }
+    values_[name] = value;
+  }
+
+  double lookup(const std::string& name) const {
+    if (const auto found = values_.find(name); found != values_.end()) {
+      if (!found->second) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
+      return static_cast<double>(*found->second);
+    }
+    if (name == "dq") return spec_.dq_bits;
+    if (name == "density") return static_cast<double>(spec_.density_mb);
+    if (const int level = spec_.level(name); level >= 0) return spec_.counts[static_cast<std::size_t>(level)];
+    throw ConfigError("'" + name + "' is no parameter of " + spec_.standard + did_you_mean(name, standard_.timing_parameters));
+  }
+
+  Cycle cycles(const std::string& expression) const {
+    const double value = evaluate(expression, {[this](const std::string& name) { return lookup(name); }, tck_ps()});
+    return static_cast<Cycle>(std::llround(value));
+  }
+
+  std::map<std::string, std::int64_t> all() const {
+    std::map<std::string, std::int64_t> out;
+    for (const auto& [name, value] : values_) out[name] = *value;
+    return out;
+  }
+
+ private:
+  Picosecond tck_ps() const {
+    const auto found = values_.find("tCK_ps");
+    return found == values_.end() || !found->second ? 0 : *found->second;
+  }
+
+  void apply(const Standard::Derived& step) {
+    if (step.only_if_absent && values_[step.name]) return;
+    try {
+      if (!step.formula.empty()) {
+        values_[step.name] = cycles(step.formula);
+        return;
+      }
+      std::vector<std::int64_t> key;
+      for (const auto& name : step.by) key.push_back(static_cast<std::int64_t>(lookup(name)));
+      const auto found = step.rows.find(key);
+      if (found != step.rows.end()) {
+        values_[step.name] = step.in_ns ? to_cycles(found->second, tck_ps(), standard_.rounding) : static_cast<Cycle>(found->second);
+      } else if (!step.keep_otherwise) {
+        values_[step.name] = std::nullopt;  // refused below unless the user gives the value
+      }
+    } catch (const ConfigError& error) {
+      throw ConfigError(step.where + ": " + step.name + ": " + error.what());
+    }
+  }
+
+  const Standard& standard_;
+  const Spec& spec_;
+  Standard::Values values_;
+};
+
+std::vector<LatencyClass> class_list(const DeviceOptions& options, const Spec& spec) {
+  const int rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
+  if (options.classes.empty()) return {LatencyClass{0, rows, {}}};
+  std::int32_t next = 0;
+  for (const auto& item : options.classes) {
+    if (item.row_begin != next || item.row_end <= item.row_begin) {
+      throw ConfigError("latency classes of " + spec.standard + " must cover the rows from 0 upward without gap or overlap; one begins at row " +
+                        std::to_string(item.row_begin) + " where " + std::to_string(next) + " is expected");
+    }
+    next = item.row_end;
+  }
+  if (next != rows) {
+    throw ConfigError("latency classes of " + spec.standard + " end at row " + std::to_string(next) + " of " + std::to_string(rows));
+  }
+  return options.classes;
+}
+
+// A class may change only what the opening command starts: the device knows the class by the row it opened (engine notes, 4).
+void refuse_foreign_class_row(const Spec& spec, const Standard::Constraint& row) {
+  for (const int preceding : row.preceding) {
+    if (row.window != 1 || row.sibling || !spec.commands[static_cast<std::size_t>(preceding)].opening) {
+      throw ConfigError(row.where + ": a latency class changes '" + row.latency + "' after " + spec.commands[static_cast<std::size_t>(preceding)].name +
+                        ", but may change only rows without window or sibling whose preceding command opens a row");
+    }
+  }
+}
+
+void resolve_rows(const Standard& standard, const TimingTable& base, Spec& spec) {
+  std::vector<TimingTable> tables;
+  for (const auto& item : spec.classes) {
+    tables.push_back(base);
+    for (const auto& [name, value] : item.timing) tables.back().set(name, value);
+  }
+  const auto commands = spec.commands.size();
+  spec.rows.assign(static_cast<std::size_t>(spec.bank_level) + 1, std::vector<std::vector<TimingRow>>(commands));
+  for (const auto& row : standard.constraints) {
+    TimingRow resolved;
+    resolved.window = row.window;
+    resolved.sibling = row.sibling;
+    for (const auto& table : tables) resolved.latency.push_back(table.cycles(row.latency));
+    if (std::adjacent_find(resolved.latency.begin(), resolved.latency.end(), std::not_equal_to<>()) != resolved.latency.end()) {
+      refuse_foreign_class_row(spec, row);
+    }
+    for (const int preceding : row.preceding) {
+      for (const int following : row.following) {
+        resolved.following = following;
+        spec.rows[static_cast<std::size_t>(row.level)][static_cast<std::size_t>(preceding)].push_back(resolved);
+      }
+    }
+  }
+}
+
+void resolve_power(const Standard& standard, const DeviceOptions& options, const TimingTable& table, Spec& spec) {
+  if (standard.power_commands.empty()) throw ConfigError(spec.standard + " has no energy model; drampower_enable must be false");
+  Standard::Figures figures = preset_of(standard.voltage_presets, options.voltage_preset, "voltage", spec.standard);
+  for (const auto& [name, value] : preset_of(standard.current_presets, options.current_preset, "current", spec.standard)) figures[name] = value;
+  const ExpressionContext context{[&](const std::string& name) {
+                                    const auto found = figures.find(name);
+                                    if (found == figures.end()) throw ConfigError("'" + name + "' is no voltage or current of " + spec.standard);
+                                    return found->second;
+                                  },
+                                  0};
+  PowerModel model;
+  for (const auto& term : standard.power_background) {
+    (term.cycles == "active_cycles" ? model.active_milliwatt : model.idle_milliwatt) = evaluate(term.power, context);
+  }
+  for (const auto& term : standard.power_commands) {
+    model.commands.push_back({term.name, evaluate(term.power, context), table.cycles(term.cycles)});
+  }
+  spec.power = model;
+}
+
+}  // namespace
+
+DeviceOptions read_device_options(const Standard& standard, const Params& dram) {
+  DeviceOptions options;
+  const Params organization = dram.child("org");
+  options.organization_preset = organization.text("preset", "");
+  if (organization.has("channel_width")) options.channel_width_bits = organization.integer("channel_width");
+  auto sizes = standard.skeleton.levels;
+  sizes.insert(sizes.end(), {"dq", "density"});
+  for (const auto& key : sizes) {
+    if (organization.has(key)) options.organization[key] = organization.integer(key);
+  }
+  const Params timing = dram.child("timing");
+  options.timing_preset = timing.text("preset", "");
+  if (timing.has("rate")) options.rate = timing.integer("rate");
+  for (const auto& name : standard.timing_parameters) {
+    if (name == "rate" || name == "tCK_ps") continue;
+    if (timing.has(name)) options.timing_cycles[name] = timing.integer(name);
+    const std::string in_ns = "t" + name.substr(1);
+    if (timing.has(in_ns)) options.timing_ns[name] = timing.number(in_ns);
+  }
+  options.power = dram.boolean("drampower_enable", false);
+  if (options.power) {
+    options.voltage_preset = dram.child("voltage").text("preset");
+    options.current_preset = dram.child("current").text("preset");
+  }
+  return options;
+}
+
+Spec resolve(const Standard& standard, const DeviceOptions& options) {
+  Spec spec = standard.skeleton;
+  resolve_organization(standard, options, spec);
+  TimingTable table(standard, spec);
+  table.start(options);
+  spec.timing = table.all();
+  spec.tck_ps = spec.timing.at("tCK_ps");
+  spec.read_latency = table.cycles(standard.read_latency);
+  spec.classes = class_list(options, spec);
+  resolve_rows(standard, table, spec);
+  for (auto& command : spec.commands) {
+    if (command.apply_later >= 0) command.apply_after = table.cycles(standard.delayed_after.at(command.name));
+  }
+  if (spec.refresh) {
+    spec.refresh->interval = table.cycles(standard.refresh_interval);
+    if (spec.refresh->interval < 1) throw ConfigError("refresh interval of " + spec.standard + " must be at least one cycle");
+  }
+  if (options.power) resolve_power(standard, options, table, spec);
+  return spec;
+}
+
+}  // namespace moeram

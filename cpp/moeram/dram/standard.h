@@ -1,0 +1,88 @@
+// A DRAM standard as its data file says it, and the way from there to numbers.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeram/base/params.h"
+#include "moeram/dram/expression.h"
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+struct Standard {
+  struct Derived {
+    std::string name;
+    std::string formula;  // empty: a table
+    bool only_if_absent = false;
+    bool in_ns = false;
+    bool keep_otherwise = false;
+    std::vector<std::string> by;
+    std::map<std::vector<std::int64_t>, double> rows;
+    std::string where;
+  };
+  struct Constraint {
+    int level = 0;
+    std::vector<int> preceding;
+    std::vector<int> following;
+    std::string latency;
+    int window = 1;
+    bool sibling = false;
+    std::string where;
+  };
+  struct PowerTerm {
+    std::string name;
+    std::string power;
+    std::string cycles;
+  };
+  using Values = std::map<std::string, std::optional<std::int64_t>>;
+  using Figures = std::map<std::string, double>;
+
+  Spec skeleton;  // names, flags and rules; no numbers yet
+  std::string organization_where;
+  std::vector<std::string> density_factors;
+  std::map<std::string, Values> organization_presets;
+  std::vector<std::string> timing_parameters;
+  std::map<std::string, Values> timing_presets;
+  std::vector<Derived> derived;
+  Rounding rounding = Rounding::jedec;
+  std::string read_latency;
+  std::vector<Constraint> constraints;
+  std::map<std::string, std::string> delayed_after;  // command -> expression
+  std::string refresh_interval;
+  std::map<std::string, Figures> voltage_presets;
+  std::map<std::string, Figures> current_presets;
+  std::vector<PowerTerm> power_background;
+  std::vector<PowerTerm> power_commands;
+};
+
+// Throws ConfigError naming file, line and key.
+Standard read_standard(const Params& file);
+
+// By name ("DDR4", "DDR4@2.0") among the standards compiled in, or by path of a YAML file.
+Standard find_standard(const std::string& name_or_path);
+std::vector<std::string> shipped_standards();
+
+// What a user asks of a standard; the same keys as Ramulator 2.0's DRAM map.
+struct DeviceOptions {
+  std::string organization_preset;
+  std::map<std::string, std::int64_t> organization;  // level sizes, dq, density
+  std::optional<std::int64_t> channel_width_bits;
+  std::string timing_preset;
+  std::optional<std::int64_t> rate;
+  std::map<std::string, std::int64_t> timing_cycles;  // nXXX
+  std::map<std::string, double> timing_ns;            // tXXX
+  bool power = false;
+  std::string voltage_preset;
+  std::string current_preset;
+  std::vector<LatencyClass> classes;  // empty: one class
+};
+
+// The keys of Ramulator 2.0's DRAM map; reads only keys that the standard has.
+DeviceOptions read_device_options(const Standard& standard, const Params& dram);
+
+Spec resolve(const Standard& standard, const DeviceOptions& options);
+
+}  // namespace moeram

@@ -1,0 +1,33 @@
+// Lines "LD <address>" or "ST <address>", one request a tick at most (ramulator2_core 7.2).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "moeram/frontend/frontend.h"
+
+namespace moeram {
+
+class LoadStoreTrace : public FrontEnd {
+ public:
+  // Throws TraceError naming file, line and rule; an empty file is refused.
+  explicit LoadStoreTrace(const std::string& path);
+  void tick(RequestTarget& memory) override;
+  bool finished() const override { return next_ >= entries_.size(); }
+  bool blocked(const RequestTarget& memory) const override { return refused_ && memory.version() == refused_version_; }
+  void pass(RequestTarget& memory, std::int64_t ticks) override;
+  std::string name() const override { return "LoadStoreTrace"; }
+
+ private:
+  struct Entry {
+    std::int64_t address_and_kind;  // address * 2 + (1 if a store): half the memory of two fields
+    int kind() const { return address_and_kind & 1 ? kWrite : kRead; }
+    std::int64_t address() const { return address_and_kind >> 1; }
+  };
+  std::vector<Entry> entries_;
+  std::size_t next_ = 0;
+  bool refused_ = false;
+  std::uint64_t refused_version_ = 0;
+};
+
+}  // namespace moeram

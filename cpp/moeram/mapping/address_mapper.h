@@ -1,0 +1,22 @@
+// From byte addresses to address vectors.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+class AddressMapper {
+ public:
+  virtual ~AddressMapper() = default;
+  virtual Address map(std::int64_t byte_address) const = 0;
+  virtual std::string name() const = 0;
+};
+
+std::vector<std::string> address_mapper_names();
+std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec);  // throws ConfigError
+
+}  // namespace moeram

@@ -1,0 +1,110 @@
+// The three bit-slicing mappers of Ramulator 2.0 (ramulator2_core 6.2).
+#include <array>
+#include <bit>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+#include "moeram/mapping/address_mapper.h"
+
+namespace moeram {
+namespace {
+
+int floor_log2(std::int64_t value) { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value))) - 1; }
+
+// Field widths of the levels, and the bits of a transaction below them.
+struct Layout {
+  explicit Layout(const Spec& spec) : levels(static_cast<int>(spec.levels.size())), row(spec.row_level), column(spec.column_level) {
+    for (int level = 0; level < levels; ++level) bits[static_cast<std::size_t>(level)] = floor_log2(spec.counts[static_cast<std::size_t>(level)]);
+    auto& column_bits = bits[static_cast<std::size_t>(column)];
+    column_bits -= floor_log2(spec.prefetch);
+    if (column_bits < 0) throw ConfigError("a row of " + spec.standard + " is shorter than one burst");
+    offset_bits = floor_log2(spec.transaction_bytes());
+  }
+  std::array<int, kMaxLevels> bits{};
+  int levels;
+  int row;
+  int column;
+  int offset_bits = 0;
+};
+
+std::int32_t take(std::int64_t& rest, int bits) {
+  const auto field = static_cast<std::int32_t>(rest & ((std::int64_t{1} << bits) - 1));
+  rest >>= bits;
+  return field;
+}
+
+class LinearMapper : public AddressMapper {
+ public:
+  explicit LinearMapper(const Spec& spec) : layout_(spec) {}
+
+ protected:
+  int bits(int level) const { return layout_.bits[static_cast<std::size_t>(level)]; }
+  Layout layout_;
+};
+
+// Row : bank ... rank : column : channel, from the top.
+class RoBaRaCoCh : public LinearMapper {
+ public:
+  using LinearMapper::LinearMapper;
+  Address map(std::int64_t byte_address) const override {
+    std::int64_t rest = byte_address >> layout_.offset_bits;
+    Address address{};
+    address[0] = take(rest, bits(0));
+    address[static_cast<std::size_t>(layout_.column)] = take(rest, bits(layout_.column));
+    for (int level = 1; level <= layout_.row; ++level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
+    return address;
+  }
+  std::string name() const override { return "RoBaRaCoCh"; }
+};
+
+// Channel : rank ... bank : row : column, from the top.
+class ChRaBaRoCo : public LinearMapper {
+ public:
+  using LinearMapper::LinearMapper;
+  Address map(std::int64_t byte_address) const override {
+    std::int64_t rest = byte_address >> layout_.offset_bits;
+    Address address{};
+    for (int level = layout_.levels - 1; level >= 0; --level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
+    return address;
+  }
+  std::string name() const override { return "ChRaBaRoCo"; }
+};
+
+// Minimalist open page: blocks of four bursts spread over channels and banks, each field XORed with column bits.
+// The row takes every bit that is left, beyond the capacity too.
+class Mop4ClXor : public LinearMapper {
+ public:
+  explicit Mop4ClXor(const Spec& spec) : LinearMapper(spec) {
+    if (bits(layout_.column) < 2) throw ConfigError("MOP4CLXOR needs rows of at least four bursts");
+  }
+  Address map(std::int64_t byte_address) const override {
+    std::int64_t rest = byte_address >> layout_.offset_bits;
+    Address address{};
+    std::int32_t column = take(rest, 2);
+    for (int level = 0; level < layout_.row; ++level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
+    column |= take(rest, bits(layout_.column) - 2) << 2;
+    address[static_cast<std::size_t>(layout_.row)] = static_cast<std::int32_t>(rest);
+    int shift = 0;
+    for (int level = 0; level <= layout_.row; ++level) {
+      if (bits(level) == 0) continue;
+      address[static_cast<std::size_t>(level)] ^= (column >> shift) & ((std::int32_t{1} << bits(level)) - 1);
+      shift += bits(level);
+    }
+    address[static_cast<std::size_t>(layout_.column)] = column;
+    return address;
+  }
+  std::string name() const override { return "MOP4CLXOR"; }
+};
+
+}  // namespace
+
+std::vector<std::string> address_mapper_names() { return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"}; }
+
+std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec) {
+  if (name == "RoBaRaCoCh") return std::make_unique<RoBaRaCoCh>(spec);
+  if (name == "ChRaBaRoCo") return std::make_unique<ChRaBaRoCo>(spec);
+  if (name == "MOP4CLXOR") return std::make_unique<Mop4ClXor>(spec);
+  throw ConfigError("AddrMapper '" + name + "' is unknown" + did_you_mean(name, address_mapper_names()));
+}
+
+}  // namespace moeram

@@ -1,0 +1,87 @@
+#include "moeram/system/memory_system.h"
+
+#include <algorithm>
+
+#include "moeram/base/errors.h"
+
+namespace moeram {
+
+MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<AddressMapper> mapper, const ControllerOptions& options)
+    : spec_(std::move(spec)), mapper_(std::move(mapper)) {
+  for (int channel = 0; channel < spec_->counts[0]; ++channel) channels_.push_back(std::make_unique<Controller>(*spec_, channel, options));
+}
+
+Request MemorySystem::make_request(int kind, std::int64_t byte_address, int source) const {
+  Request request;
+  request.kind = kind;
+  request.byte_address = byte_address;
+  request.address = mapper_->map(byte_address);
+  request.source = source;
+  return request;
+}
+
+bool MemorySystem::send(int kind, std::int64_t byte_address, int source) {
+  const Request request = make_request(kind, byte_address, source);
+  if (!channels_[static_cast<std::size_t>(request.address[0])]->send(request)) return false;
+  ++accepted_[static_cast<std::size_t>(kind)];
+  return true;
+}
+
+void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) {
+  const Request request = make_request(kind, byte_address, -1);
+  channels_[static_cast<std::size_t>(request.address[0])]->refuse_again(request, times);
+}
+
+void MemorySystem::tick() {
+  ++now_;
+  bool quiet = true;
+  for (auto& channel : channels_) {
+    channel->tick();
+    quiet = quiet && channel->quiet();
+  }
+  if (!quiet) ++version_;
+}
+
+Cycle MemorySystem::next_event() {
+  Cycle next = kNever;
+  for (auto& channel : channels_) next = std::min(next, channel->next_event());
+  return next;
+}
+
+void MemorySystem::pass(Cycle cycles) {
+  now_ += cycles;
+  for (auto& channel : channels_) channel->pass(cycles);
+}
+
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// The first iteration after `step` in which anything but waiting can happen; memory and front end are brought up to it.
+std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, std::int64_t step) {
+  const Cycle event = memory.next_event();
+  if (event <= memory.now() + 1) return step;
+  const bool blocked = frontend.blocked(memory);
+  // Memory's n-th tick is in iteration (n - 1) * ratio.frontend; the front end ticks in the multiples of ratio.memory.
+  std::int64_t target = event == kNever ? kNever : (event - 1) * ratio.frontend;
+  if (!blocked) target = std::min(target, ceil_div(step, ratio.memory) * ratio.memory);
+  if (target == kNever) throw EngineError("cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen");
+  if (target <= step) return step;
+  memory.pass(ceil_div(target, ratio.frontend) - ceil_div(step, ratio.frontend));
+  if (const auto ticks = ceil_div(target, ratio.memory) - ceil_div(step, ratio.memory); ticks > 0) frontend.pass(memory, ticks);
+  return target;
+}
+
+}  // namespace
+
+void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
+  for (std::int64_t step = 0;; ++step) {
+    if (step % ratio.memory == 0) frontend.tick(memory);
+    if (frontend.finished()) break;
+    if (step % ratio.frontend != 0) continue;
+    memory.tick();
+    if (skip) step = jump(frontend, memory, ratio, step + 1) - 1;
+  }
+}
+
+}  // namespace moeram

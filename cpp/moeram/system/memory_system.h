@@ -1,0 +1,53 @@
+// Channels behind one address mapper, driven by one front end (ramulator2_core 2 and 6.1).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "moeram/controller/controller.h"
+#include "moeram/frontend/frontend.h"
+#include "moeram/mapping/address_mapper.h"
+
+namespace moeram {
+
+class MemorySystem : public RequestTarget {
+ public:
+  MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<AddressMapper> mapper, const ControllerOptions& options);
+
+  bool send(int kind, std::int64_t byte_address, int source) override;
+  void refuse_again(int kind, std::int64_t byte_address, std::int64_t times) override;
+  std::uint64_t version() const override { return version_; }
+
+  void tick();
+  Cycle next_event();
+  void pass(Cycle cycles);
+
+  Cycle now() const { return now_; }
+  const Spec& spec() const { return *spec_; }
+  const AddressMapper& mapper() const { return *mapper_; }
+  std::vector<std::unique_ptr<Controller>>& channels() { return channels_; }
+  const std::vector<std::unique_ptr<Controller>>& channels() const { return channels_; }
+  std::int64_t accepted(int kind) const { return accepted_[static_cast<std::size_t>(kind)]; }
+
+ private:
+  Request make_request(int kind, std::int64_t byte_address, int source) const;
+
+  std::shared_ptr<const Spec> spec_;
+  std::unique_ptr<AddressMapper> mapper_;
+  std::vector<std::unique_ptr<Controller>> channels_;
+  std::vector<std::int64_t> accepted_ = {0, 0};
+  Cycle now_ = 0;
+  std::uint64_t version_ = 0;
+};
+
+// How fast the two clocks run: the front end makes `frontend` ticks while memory makes `memory`.
+struct ClockRatio {
+  std::int64_t frontend = 1;
+  std::int64_t memory = 1;
+};
+
+// Run until the front end is finished; queued requests are not drained. `skip` jumps over ticks in which nothing
+// happens and never changes a result.
+void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip);
+
+}  // namespace moeram

@@ -1,0 +1,213 @@
+#include "moeram/system/ramulator_config.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+#include "moeram/dram/standard.h"
+#include "moeram/frontend/load_store_trace.h"
+#include "moeram/plugin/command_counter.h"
+#include "moeram/plugin/command_trace.h"
+
+namespace moeram {
+namespace {
+
+// Keys that 2.0 knows somewhere; where nobody reads them they do nothing.
+const std::vector<std::string>& known_keys() {
+  static const std::vector<std::string> keys = {
+      "Translation", "RFM", "drampower_enable", "voltage", "current", "power_debug", "RH_radius", "latency_factor_vrr", "latency_factor_rfc", "PRAC",
+      "plugins", "id", "ipc", "inst_window_depth", "llc_latency", "llc_linesize", "llc_associativity", "llc_capacity_per_core",
+      "llc_num_mshr_per_core", "num_expected_insts", "traces", "max_addr", "seed", "pagesize_KB", "cap", "debug"};
+  return keys;
+}
+
+std::string implementation(const Params& parent, const std::string& interface, const std::vector<std::string>& allowed) {
+  const Params node = parent.child(interface);
+  if (!node.is_map()) node.fail("a map with 'impl' is expected");
+  const std::string name = node.text("impl");
+  if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+    node.child("impl").fail(interface + " '" + name + "' is unknown" + did_you_mean(name, allowed));
+  }
+  return name;
+}
+
+std::int64_t clock_ratio(const Params& node) {
+  const std::int64_t ratio = node.integer("clock_ratio");
+  if (ratio < 1 || ratio > 1000000) node.child("clock_ratio").fail("must lie between 1 and 1000000");
+  return ratio;
+}
+
+// Errors of parts that know nothing of files get the place of the map that configured them.
+template <class Make>
+auto at_place(const Params& place, Make make) {
+  try {
+    return make();
+  } catch (const ConfigError& error) {
+    const std::string text = error.what();
+    if (text.find(".yaml:") != std::string::npos && !text.starts_with(place.where())) throw;
+    place.fail(text);
+  }
+}
+
+float watermark(const Params& controller, const std::string& key, float otherwise) {
+  const double value = controller.number(key, otherwise);
+  if (value < 0 || value > 1) controller.child(key).fail("must lie between 0 and 1");
+  return static_cast<float>(value);
+}
+
+}  // namespace
+
+RamulatorRun::RamulatorRun(const Params& config, bool strict) {
+  implementation(config, "Frontend", {"LoadStoreTrace"});
+  const Params frontend = config.child("Frontend");
+  const std::string trace = frontend.text("path");
+  ratio_.frontend = clock_ratio(frontend);
+  build_memory(config);
+  check_unread(config, strict);
+  frontend_ = std::make_unique<LoadStoreTrace>(trace);
+}
+
+void RamulatorRun::build_memory(const Params& config) {
+  implementation(config, "MemorySystem", {"GenericDRAM"});
+  const Params system = config.child("MemorySystem");
+  ratio_.memory = clock_ratio(system);
+  const Params dram = system.child("DRAM");
+  const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
+  auto spec = std::make_shared<Spec>(at_place(dram, [&] { return resolve(standard, read_device_options(standard, dram)); }));
+
+  const std::string mapper_name = implementation(system, "AddrMapper", address_mapper_names());
+  auto mapper = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper_name, *spec); });
+
+  implementation(system, "Controller", {"Generic"});
+  const Params controller = system.child("Controller");
+  ControllerOptions options;
+  options.write_low_watermark = watermark(controller, "wr_low_watermark", options.write_low_watermark);
+  options.write_high_watermark = watermark(controller, "wr_high_watermark", options.write_high_watermark);
+  options.scheduler = implementation(controller, "Scheduler", scheduler_names());
+  options.refresh = implementation(controller, "RefreshManager", {"AllBank", "None"});
+  options.row_policy = implementation(controller, "RowPolicy", {"OpenRowPolicy", "ClosedRowPolicy"});
+  if (options.row_policy == "ClosedRowPolicy") {
+    options.row_policy_cap = controller.child("RowPolicy").integer("cap", options.row_policy_cap);
+  }
+  memory_ = at_place(controller, [&] { return std::make_unique<MemorySystem>(spec, std::move(mapper), options); });
+  if (options.refresh == "AllBank" && spec->refresh && spec->refresh->level < 0) {
+    warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + spec->standard + "@" + spec->edition + ", as in Ramulator 2.0");
+  }
+  build_listeners(controller);
+}
+
+void RamulatorRun::build_listeners(const Params& controller) {
+  for (const auto& entry : controller.list("plugins")) {
+    const std::string name = implementation(entry, "ControllerPlugin", {"TraceRecorder", "CommandCounter"});
+    const Params plugin = entry.child("ControllerPlugin");
+    const std::string path = plugin.text("path");
+    std::vector<std::string> wanted;
+    if (name == "CommandCounter") wanted = plugin.child("commands_to_count").as_texts();
+    for (auto& channel : memory_->channels()) {
+      channel->add_listener(at_place(plugin, [&]() -> std::shared_ptr<CommandListener> {
+        if (name == "CommandCounter") return std::make_shared<CommandCounter>(memory_->spec(), wanted, path);
+        return std::make_shared<CommandTrace>(memory_->spec(), path + ".ch" + std::to_string(channel->channel()));
+      }));
+    }
+  }
+}
+
+void RamulatorRun::check_unread(const Params& config, bool strict) {
+  for (const auto& value : config.unread()) {
+    const std::string key = value.key();
+    const bool top_level = value.path() == key;
+    const bool known = std::find(known_keys().begin(), known_keys().end(), key) != known_keys().end();
+    if (strict || (!known && !top_level)) value.fail("key '" + key + "' means nothing here" + (known ? "" : did_you_mean(key, known_keys())));
+    warnings_.push_back(value.where() + ": key '" + key + "' is ignored here, as Ramulator 2.0 does");
+  }
+}
+
+void RamulatorRun::run(bool skip) {
+  moeram::run(*frontend_, *memory_, ratio_, skip);
+  for (auto& channel : memory_->channels()) {
+    for (const auto& listener : channel->listeners()) listener->finish();
+    if (memory_->spec().power) energy_.push_back(channel->device().finish_energy(channel->now()));
+  }
+}
+
+std::string RamulatorRun::statistics() const {
+  const Component frontend{"Frontend", frontend_->name(), "", {}, {}};
+  return to_text(frontend) + "\n" + to_text(describe_memory()) + "\n";
+}
+
+Component RamulatorRun::describe_memory() const {
+  Component system{"MemorySystem", "GenericDRAM", "", {}, {}};
+  system.add("total_num_other_requests", std::int64_t{0});
+  system.add("total_num_write_requests", memory_->accepted(kWrite));
+  system.add("total_num_read_requests", memory_->accepted(kRead));
+  system.add("memory_system_cycles", memory_->now());
+  system.children.push_back(describe_dram());
+  system.children.push_back({"AddrMapper", memory_->mapper().name(), "", {}, {}});
+  for (const auto& channel : memory_->channels()) system.children.push_back(describe_channel(*channel));
+  return system;
+}
+
+Component RamulatorRun::describe_dram() const {
+  Component dram{"DRAM", memory_->spec().standard, "", {}, {}};
+  double background = 0, command = 0, total = 0;
+  int rank_number = 0;
+  for (const auto& ranks : energy_) {
+    for (const auto& rank : ranks) {
+      const std::string suffix = "_rank" + std::to_string(rank_number++);
+      dram.add("total_background_energy" + suffix, rank.background_nj());
+      dram.add("total_cmd_energy" + suffix, rank.command_nj);
+      dram.add("total_energy" + suffix, rank.total_nj());
+      dram.add("act_background_energy" + suffix, rank.active_background_nj);
+      dram.add("pre_background_energy" + suffix, rank.idle_background_nj);
+      dram.add("active_cycles" + suffix, rank.active_cycles);
+      dram.add("idle_cycles" + suffix, rank.idle_cycles);
+      background += rank.background_nj();
+      command += rank.command_nj;
+      total += rank.total_nj();
+    }
+  }
+  if (rank_number > 0) {
+    dram.add("total_background_energy", background);
+    dram.add("total_cmd_energy", command);
+    dram.add("total_energy", total);
+  }
+  return dram;
+}
+
+Component RamulatorRun::describe_channel(const Controller& controller) const {
+  const auto& s = controller.statistics();
+  const std::string channel = "_" + std::to_string(controller.channel());
+  Component out{"Controller", "Generic", "Channel " + std::to_string(controller.channel()), {}, {}};
+  // Averages are single-precision quotients; 0/0 prints .nan (quirk Q14).
+  const auto average = [](std::int64_t sum, std::int64_t count) { return static_cast<float>(sum) / static_cast<float>(count); };
+  const std::array<std::pair<const char*, std::int64_t>, 17> counts = {{
+      {"row_hits", s.row_hits}, {"row_misses", s.row_misses}, {"row_conflicts", s.row_conflicts},
+      {"read_row_hits", s.read_row_hits}, {"read_row_misses", s.read_row_misses}, {"read_row_conflicts", s.read_row_conflicts},
+      {"write_row_hits", s.write_row_hits}, {"write_row_misses", s.write_row_misses}, {"write_row_conflicts", s.write_row_conflicts},
+      {"num_read_reqs", s.read_attempts}, {"num_write_reqs", s.write_attempts}, {"num_other_reqs", s.other_attempts},
+      {"queue_len", s.queue_length_sum}, {"read_queue_len", s.read_queue_length_sum}, {"write_queue_len", s.write_queue_length_sum},
+      {"priority_queue_len", s.priority_queue_length_sum}, {"read_latency", s.read_latency_sum}}};
+  for (const auto& [name, value] : counts) out.add(name + channel, value);
+  for (std::size_t core = 0; core < s.core_row_hits.size(); ++core) {
+    const std::string suffix = "_core_" + std::to_string(core);
+    out.add("read_row_hits" + suffix, s.core_row_hits[core]);
+    out.add("read_row_misses" + suffix, s.core_row_misses[core]);
+    out.add("read_row_conflicts" + suffix, s.core_row_conflicts[core]);
+  }
+  out.add("queue_len_avg" + channel, average(s.queue_length_sum, controller.now()));
+  out.add("read_queue_len_avg" + channel, average(s.read_queue_length_sum, controller.now()));
+  out.add("write_queue_len_avg" + channel, average(s.write_queue_length_sum, controller.now()));
+  out.add("priority_queue_len_avg" + channel, average(s.priority_queue_length_sum, controller.now()));
+  out.add("avg_read_latency" + channel, average(s.read_latency_sum, s.read_attempts));
+  out.children.push_back({"Scheduler", controller.scheduler().name(), "", {}, {}});
+  out.children.push_back({"RefreshManager", controller.refresh().name(), "", {}, {}});
+  Component policy{"RowPolicy", controller.row_policy().name(), "", {}, {}};
+  if (controller.row_policy().closing_requests() >= 0) policy.add("num_close_reqs", controller.row_policy().closing_requests());
+  out.children.push_back(policy);
+  for (const auto& listener : controller.listeners()) out.children.push_back({"ControllerPlugin", listener->name(), "", {}, {}});
+  return out;
+}
+
+}  // namespace moeram

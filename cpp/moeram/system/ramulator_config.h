@@ -1,0 +1,41 @@
+// Ramulator 2.0's YAML in, Ramulator 2.0's statistics out.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/base/params.h"
+#include "moeram/base/statistics.h"
+#include "moeram/frontend/frontend.h"
+#include "moeram/system/memory_system.h"
+
+namespace moeram {
+
+class RamulatorRun {
+ public:
+  // Builds everything; every complaint about the configuration is raised here, before anything runs. Keys that 2.0
+  // accepts but ignores where they stand become warnings, or errors if `strict`; any other unknown key is an error.
+  RamulatorRun(const Params& config, bool strict);
+
+  void run(bool skip = true);
+  std::string statistics() const;  // both documents, as 2.0 prints them
+  const std::vector<std::string>& warnings() const { return warnings_; }
+  const MemorySystem& memory() const { return *memory_; }
+
+ private:
+  void build_memory(const Params& config);
+  void build_listeners(const Params& controller);
+  void check_unread(const Params& config, bool strict);
+  Component describe_memory() const;
+  Component describe_channel(const Controller& controller) const;
+  Component describe_dram() const;
+
+  std::unique_ptr<FrontEnd> frontend_;
+  std::unique_ptr<MemorySystem> memory_;
+  ClockRatio ratio_;
+  std::vector<std::string> warnings_;
+  std::vector<std::vector<RankEnergy>> energy_;  // [channel][rank], filled at the end of a run with the energy model on
+};
+
+}  // namespace moeram
