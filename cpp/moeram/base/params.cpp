@@ -54,7 +54,10 @@ Params Params::from_text(const std::string& text, const std::string& name) {
 
 Params Params::at(const YAML::Node& node, const std::string& path) const { return Params(node, path, document_); }
 
-bool Params::has(const std::string& key) const { return node_.IsMap() && node_[key].IsDefined(); }
+bool Params::has(const std::string& key) const {
+  document_->asked[path_].insert(key);
+  return node_.IsMap() && node_[key].IsDefined();
+}
 
 std::vector<std::string> Params::keys() const {
   std::vector<std::string> names;
@@ -146,6 +149,13 @@ std::string Params::key() const {
   return dot == std::string::npos ? path_ : path_.substr(dot + 1);
 }
 
+std::vector<std::string> Params::asked_beside() const {
+  const auto dot = path_.rfind('.');
+  const auto found = document_->asked.find(dot == std::string::npos ? "" : path_.substr(0, dot));
+  if (found == document_->asked.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
 std::vector<Params> Params::unread() const {
   std::vector<Params> out;
   collect_unread(out);
@@ -180,13 +190,14 @@ void Params::override_value(const std::string& dotted, const std::string& value)
     if (!here[key].IsDefined()) here[key] = YAML::Node(bracket == std::string::npos ? YAML::NodeType::Map : YAML::NodeType::Sequence);
     here.reset(here[key]);
     if (bracket == std::string::npos) continue;
-    const auto index = part.back() == ']' ? parse_integer(part.substr(bracket + 1, part.size() - bracket - 2)) : std::nullopt;
+    const bool closed = part.back() == ']';
+    const std::int64_t index = closed ? parse_integer(part.substr(bracket + 1, part.size() - bracket - 2)).value_or(-1) : -1;
     const auto size = static_cast<std::int64_t>(here.size());
-    if (!index || !here.IsSequence() || *index < 0 || *index > size) {
+    if (!here.IsSequence() || index < 0 || index > size) {
       throw ConfigError(place + ": '" + part + "' needs an index from 0 to " + std::to_string(size));
     }
-    if (*index == size) here.push_back(YAML::Node(YAML::NodeType::Map));
-    here.reset(here[static_cast<std::size_t>(*index)]);
+    if (index == size) here.push_back(YAML::Node(YAML::NodeType::Map));
+    here.reset(here[static_cast<std::size_t>(index)]);
   }
   here = value;
 }

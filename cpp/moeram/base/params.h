@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -52,6 +53,8 @@ class Params {
 
   // Keys of this map and of all maps below it that were never read, as Params of their values.
   std::vector<Params> unread() const;
+  // The keys that were asked for beside this one: what is allowed in its map.
+  std::vector<std::string> asked_beside() const;
   const std::string& path() const { return path_; }
   std::string key() const;
 
@@ -61,7 +64,8 @@ class Params {
  private:
   struct Document {
     std::string name;
-    std::set<std::string> read;  // key paths
+    std::set<std::string> read;   // key paths
+    std::map<std::string, std::set<std::string>> asked;  // path of a map: keys that somebody asked for
   };
   Params(YAML::Node node, std::string path, std::shared_ptr<Document> document);
   Params at(const YAML::Node& node, const std::string& path) const;

@@ -14,19 +14,20 @@ namespace moeram {
 class RequestQueue {
  public:
   // Ramulator 2.0 lets one request more than the nominal size in (ramulator2_core 4.1).
-  explicit RequestQueue(int nominal_size) : nominal_size_(nominal_size), slots_(static_cast<std::size_t>(nominal_size) + 1) {
-    for (int slot = nominal_size; slot >= 0; --slot) free_.push_back(slot);
-    order_.reserve(slots_.size());
-  }
+  explicit RequestQueue(int nominal_size) : nominal_size_(nominal_size) {}
 
   int size() const { return static_cast<int>(order_.size()); }
   bool empty() const { return order_.empty(); }
   bool full() const { return size() > nominal_size_; }
   int nominal_size() const { return nominal_size_; }
 
-  // False if full.
-  bool push(const Request& request) {
+  // False if full. By value: the request may stand in this very queue.
+  bool push(Request request) {
     if (full()) return false;
+    if (free_.empty()) {
+      free_.push_back(static_cast<int>(slots_.size()));
+      slots_.emplace_back();
+    }
     const int slot = free_.back();
     free_.pop_back();
     slots_[static_cast<std::size_t>(slot)] = {request, -1, 0};

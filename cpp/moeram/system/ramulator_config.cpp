@@ -119,7 +119,7 @@ void RamulatorRun::check_unread(const Params& config, bool strict) {
     const std::string key = value.key();
     const bool top_level = value.path() == key;
     const bool known = std::find(known_keys().begin(), known_keys().end(), key) != known_keys().end();
-    if (strict || (!known && !top_level)) value.fail("key '" + key + "' means nothing here" + (known ? "" : did_you_mean(key, known_keys())));
+    if (strict || (!known && !top_level)) value.fail("key '" + key + "' means nothing here" + (known ? "" : did_you_mean(key, value.asked_beside())));
     warnings_.push_back(value.where() + ": key '" + key + "' is ignored here, as Ramulator 2.0 does");
   }
 }

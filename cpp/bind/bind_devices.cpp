@@ -1,0 +1,48 @@
+#include <pybind11/stl.h>
+
+#include "bind.h"
+#include "moeram/dram/standard.h"
+
+namespace moeram::bind {
+namespace {
+
+namespace py = pybind11;
+
+py::dict resolve_standard(const std::string& standard, const std::string& organization, const std::string& timing,
+                          const std::map<std::string, std::int64_t>& sizes, const std::map<std::string, std::int64_t>& cycles) {
+  DeviceOptions options;
+  options.organization_preset = organization;
+  options.timing_preset = timing;
+  options.organization = sizes;
+  options.timing_cycles = cycles;
+  const Spec spec = resolve(find_standard(standard), options);
+  py::dict facts;
+  facts["standard"] = spec.standard + "@" + spec.edition;
+  facts["levels"] = spec.levels;
+  facts["counts"] = spec.counts;
+  facts["timing"] = spec.timing;
+  facts["tck_ps"] = spec.tck_ps;
+  facts["read_latency_cycles"] = spec.read_latency;
+  facts["transaction_bytes"] = spec.transaction_bytes();
+  py::list rows;
+  for (std::size_t level = 0; level < spec.rows.size(); ++level) {
+    for (std::size_t preceding = 0; preceding < spec.rows[level].size(); ++preceding) {
+      for (const auto& row : spec.rows[level][preceding]) {
+        rows.append(py::make_tuple(spec.levels[level], spec.commands[preceding].name,
+                                   spec.commands[static_cast<std::size_t>(row.following)].name, row.latency[0], row.window, row.sibling));
+      }
+    }
+  }
+  facts["rows"] = rows;
+  return facts;
+}
+
+}  // namespace
+
+void bind_devices(py::module_& module) {
+  module.def("shipped_standards", &shipped_standards);
+  module.def("resolve", &resolve_standard, py::arg("standard"), py::kw_only(), py::arg("organization"), py::arg("timing"),
+             py::arg("sizes") = std::map<std::string, std::int64_t>{}, py::arg("cycles") = std::map<std::string, std::int64_t>{});
+}
+
+}  // namespace moeram::bind

@@ -1,0 +1,25 @@
+#include <pybind11/stl.h>
+
+#include "bind.h"
+#include "moeram/system/ramulator_config.h"
+
+namespace moeram::bind {
+namespace {
+
+namespace py = pybind11;
+
+// (statistics text, warnings). Relative paths in the config count from the working directory, as in Ramulator 2.0.
+std::pair<std::string, std::vector<std::string>> run_ramulator(const std::string& path, bool strict, bool skip) {
+  RamulatorRun run(Params::from_file(path), strict);
+  run.run(skip);
+  return {run.statistics(), run.warnings()};
+}
+
+}  // namespace
+
+void bind_ramulator(py::module_& module) {
+  module.def("run_ramulator", &run_ramulator, py::arg("path"), py::kw_only(), py::arg("strict") = false, py::arg("skip") = true,
+             py::call_guard<py::gil_scoped_release>());
+}
+
+}  // namespace moeram::bind

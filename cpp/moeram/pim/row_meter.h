@@ -1,0 +1,34 @@
+// Counts the rows that a channel's commands touch and how long each stays the present one, by latency class.
+#pragma once
+
+#include <vector>
+
+#include "moeram/controller/listener.h"
+#include "moeram/dram/device.h"
+
+namespace moeram {
+
+class RowMeter : public CommandListener {
+ public:
+  RowMeter(const Spec& spec, const Device& device);
+  void on_command(Cycle now, int command, const Request& request) override;
+  std::string name() const override { return "RowMeter"; }
+
+  const std::vector<std::int64_t>& rows_read() const { return rows_read_; }
+  const std::vector<std::int64_t>& rows_written() const { return rows_written_; }
+  // From each opening command to the next one, or to `end` for the last.
+  std::vector<Cycle> class_time(Cycle end) const;
+
+ private:
+  const Spec& spec_;
+  const Device& device_;
+  int read_command_;
+  int write_command_;
+  std::vector<std::int64_t> rows_read_;
+  std::vector<std::int64_t> rows_written_;
+  std::vector<Cycle> class_time_;
+  int open_class_ = -1;
+  Cycle opened_at_ = 0;
+};
+
+}  // namespace moeram

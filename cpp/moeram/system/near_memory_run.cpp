@@ -1,0 +1,99 @@
+#include "moeram/system/near_memory_run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <thread>
+
+#include "moeram/base/errors.h"
+#include "moeram/plugin/command_trace.h"
+
+namespace moeram {
+namespace {
+
+void require(bool holds, const std::string& what) {
+  if (!holds) throw ConfigError(what);
+}
+
+void check_shape(const Spec& spec, const NmpShape& shape) {
+  require(shape.channels == spec.counts[0] && shape.banks_per_channel == spec.banks(),
+          "the shape names " + std::to_string(shape.channels) + " channels of " + std::to_string(shape.banks_per_channel) + " banks, " +
+              spec.standard + " has " + std::to_string(spec.counts[0]) + " of " + std::to_string(spec.banks()));
+  require(shape.row_bytes == spec.row_bytes(),
+          "the shape names rows of " + std::to_string(shape.row_bytes) + " bytes, " + spec.standard + " has " + std::to_string(spec.row_bytes()));
+  require(shape.hidden_size > 0 && shape.intermediate_size > 0 && shape.chips > 0 && shape.bytes_per_weight > 0 && shape.bytes_per_activation > 0,
+          "hidden_size, intermediate_size, chips and bytes per element must be positive");
+}
+
+void check_unit(const NmpUnitOptions& unit, const NmpShape& shape) {
+  require(unit.row_latches >= 1 && unit.clock_ps > 0 && unit.reducer_outputs_per_cycle > 0 && unit.sfe_lanes > 0 &&
+              unit.ring_bytes_per_cycle > 0 && unit.channel_io_gb_per_s > 0 && unit.mode_switch_ns >= 0 && shape.mac_block_bytes > 0,
+          "the near-memory unit needs positive rates, at least one row latch and no negative time");
+}
+
+void check_rows(const Spec& spec, const LayerTask& layer, std::int64_t rows_per_expert) {
+  const std::int64_t rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
+  for (const auto& expert : layer.experts) {
+    if (expert.tokens < 1) throw ConfigError("expert " + std::to_string(expert.expert) + " runs with " + std::to_string(expert.tokens) + " tokens; at least one is needed");
+    if (expert.first_row < 0 || expert.first_row + rows_per_expert > rows) {
+      throw CapacityError("expert " + std::to_string(expert.expert) + " at rows " + std::to_string(expert.first_row) + " to " +
+                          std::to_string(expert.first_row + rows_per_expert - 1) + " does not fit a bank of " + std::to_string(rows) + " rows");
+    }
+  }
+}
+
+}  // namespace
+
+Spec resolve_device(const NearMemoryConfig& config) {
+  const Standard standard = find_standard(config.standard);
+  DeviceOptions device;
+  device.organization_preset = config.organization_preset;
+  device.timing_preset = config.timing_preset;
+  const Spec spec = resolve_with_tiers(standard, device, config.tiers);
+  check_shape(spec, config.shape);
+  check_unit(config.unit, config.shape);
+  return spec;
+}
+
+std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
+                                       const NearMemoryRunOptions& options) {
+  const auto layout = layout_expert(config.shape);
+  for (const auto& layer : layers) check_rows(spec, layer, config.shape.rows_per_expert());
+  const bool traced = !options.trace_folder.empty();
+  const NmpLayerOptions layer_options{config.result_row, options.skip, options.reuse_identical_channels && !traced ? 1 : 0};
+
+  std::vector<NmpLayerResult> results(layers.size());
+  std::vector<std::exception_ptr> failures(layers.size());
+  const auto run_one = [&](std::size_t i) {
+    NmpLayer layer(spec, config.shape, config.unit, layer_options, layout);
+    std::vector<std::shared_ptr<CommandTrace>> traces;
+    for (int channel = 0; traced && channel < config.shape.channels; ++channel) {
+      traces.push_back(std::make_shared<CommandTrace>(spec, options.trace_folder + "/layer" + std::to_string(i) + ".ch" + std::to_string(channel)));
+      layer.add_listener(channel, traces.back());
+    }
+    results[i] = layer.run(layers[i]);
+    for (const auto& trace : traces) trace->finish();
+  };
+
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < layers.size(); i = next++) {
+      try {
+        run_one(i);
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(layers.size())); ++t) helpers.emplace_back(work);
+  work();
+  for (auto& helper : helpers) helper.join();
+  // The first failing layer, whichever thread met it first.
+  for (const auto& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+  return results;
+}
+
+}  // namespace moeram

@@ -1,0 +1,36 @@
+// Many MoE layers on one chip of a near-memory stack: tiers from mono3d, units from pim, layers spread over threads.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "moeram/mono3d/tier_model.h"
+#include "moeram/pim/nmp_layer.h"
+
+namespace moeram {
+
+struct NearMemoryConfig {
+  std::string standard = "Mono3D";  // name or path
+  std::string organization_preset = "Stratum_32GB";
+  std::string timing_preset = "NearMemory_25ps";
+  TierOptions tiers;
+  NmpShape shape;
+  NmpUnitOptions unit;
+  std::int32_t result_row = 0;
+};
+
+struct NearMemoryRunOptions {
+  int threads = 1;
+  bool skip = true;
+  bool reuse_identical_channels = true;
+  std::string trace_folder;  // "": none; else layer<N>.ch<C> holds every command of every channel
+};
+
+// The device of a config; throws ConfigError if its structure contradicts the shape.
+Spec resolve_device(const NearMemoryConfig& config);
+
+// Each layer starts from a drained chip. The result does not depend on the number of threads.
+std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
+                                       const NearMemoryRunOptions& options);
+
+}  // namespace moeram

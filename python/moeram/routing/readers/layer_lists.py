@@ -1,0 +1,60 @@
+"""Layer lists: one JSON file per topic, ``{layer: [[expert ids] per token]}``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.model import MoEModel
+from moeram.routing.readers.files import expert_layers, json_files, read_json, selections, topic_name
+from moeram.routing.trace import TraceRouting
+
+
+def read_layer_lists(path: Path, model: MoEModel, seed: int = 0) -> TraceRouting:
+    """Read one topic from a file, or all topics from the ``.json`` and ``.json.gz`` files of a folder.
+
+    The first half of the tokens of each topic ranks, the second half is held out; ``seed`` changes nothing.
+
+    Raises:
+        TraceError: A file is missing, malformed, empty or does not fit ``model``.
+    """
+    files = json_files(path) if path.is_dir() else [path]
+    if not files:
+        raise TraceError(f"{path}: no .json or .json.gz file in this folder")
+    topics = {topic_name(file): read_topic(file, model) for file in files}
+    halves = {topic: len(tokens) // 2 for topic, tokens in topics.items()}
+    what = (
+        f"tokens of {path}, topics {', '.join(topics)}, {sum(map(len, topics.values()))} tokens in all "
+        f"{len(model.moe_layers)} layers with experts"
+    )
+    how = "per topic the first half of the tokens ranks, draws take distinct tokens of the second half"
+    return TraceRouting(
+        model,
+        {topic: tokens[: halves[topic]] for topic, tokens in topics.items()},
+        {topic: tokens[halves[topic] :] for topic, tokens in topics.items()},
+        notes=(what, how),
+        place=str(path),
+    )
+
+
+def read_topic(path: Path, model: MoEModel) -> np.ndarray:
+    """All tokens of one file in order, int16 [tokens, layers, top_k].
+
+    Raises:
+        TraceError: The file is malformed, holds fewer than two tokens or does not fit ``model``.
+    """
+    table = read_json(path)
+    if not isinstance(table, dict):
+        raise TraceError(f"{path}: expected an object {{layer: [[expert ids] per token]}}")
+    columns = []
+    for key in expert_layers(table, model, str(path)):
+        rows = selections(table[key], model, lambda row, key=key: f"{path}: layer {key}, token {row}")
+        if columns and len(rows) != len(columns[0]):
+            first = model.moe_layers[0]
+            raise TraceError(f"{path}: layer {key} has {len(rows)} tokens, layer {first} has {len(columns[0])}")
+        columns.append(rows)
+    if len(columns[0]) < 2:
+        raise TraceError(f"{path}: {len(columns[0])} tokens; at least 2 are needed: one half ranks, one is drawn")
+    return np.stack(columns, axis=1)

@@ -1,0 +1,120 @@
+"""Selection traces: one JSON file per request, ``[step, ...]`` with step = ``{layer: null or [[ids] per token]}``.
+
+Step 0 is the prefill, every later step one decode token (layout of the MoE expert-selection trace dataset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.model import MoEModel
+from moeram.routing.readers.files import expert_layers, json_files, read_json, selections
+from moeram.routing.statistics import count_selections, dominant_experts, same_expert_next
+from moeram.routing.trace import TraceRouting
+
+_DOMINANT_SHARE = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Tokens of one request: ``prefill`` and ``decode``, int16 [tokens, layers, top_k] each, in order."""
+
+    prefill: np.ndarray
+    decode: np.ndarray
+
+
+def read_selections(path: Path, model: MoEModel, seed: int = 0) -> TraceRouting:
+    """Read the requests of one subject (a folder of JSON files) or of several (a folder of such folders).
+
+    Per subject the first half of the requests ranks and the second half is held out; only decode tokens count.
+    ``seed`` changes nothing.
+
+    Raises:
+        TraceError: A file is missing, malformed or does not fit ``model``, or a half holds no decode token.
+    """
+    subjects = read_requests(path, model)
+    ranking, held_out = {}, {}
+    for subject, requests in subjects.items():
+        if len(requests) < 2:
+            raise TraceError(f"{path}: subject {subject} has {len(requests)} request; at least 2 are needed")
+        decode = [request.decode for request in requests]
+        half = len(decode) // 2
+        ranking[subject], held_out[subject] = np.concatenate(decode[:half]), np.concatenate(decode[half:])
+    return TraceRouting(model, ranking, held_out, notes=_notes(path, model, subjects), place=str(path))
+
+
+def read_requests(path: Path, model: MoEModel) -> dict[str, list[Request]]:
+    """Requests of each subject under ``path``, in numeric order of their file names.
+
+    Raises:
+        TraceError: There is none, or a file is missing, malformed or does not fit ``model``.
+    """
+    if not path.is_dir():
+        raise TraceError(f"{path}: selection traces are a folder of requests (or of subjects), not one file")
+    folders = [path] if json_files(path) else sorted(folder for folder in path.iterdir() if folder.is_dir())
+    subjects = {folder.name: [read_request(file, model) for file in json_files(folder)] for folder in folders}
+    subjects = {subject: requests for subject, requests in subjects.items() if requests}
+    if not subjects:
+        raise TraceError(f"{path}: no .json or .json.gz file in this folder or its subfolders")
+    return subjects
+
+
+def read_request(path: Path, model: MoEModel) -> Request:
+    """One request.
+
+    Raises:
+        TraceError: The file is missing, malformed or does not fit ``model``; the message names step and layer.
+    """
+    steps = read_json(path)
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise TraceError(f"{path}: expected a list of steps {{layer: null or [[expert ids] per token]}}")
+    if not steps:
+        raise TraceError(f"{path}: no step; a request has a prefill step and one step per decode token")
+    for i, step in enumerate(steps):
+        keys = expert_layers(step, model, f"{path}: step {i}")
+    prefill, decode = [], []
+    for key in keys:
+        prefill.append(selections(steps[0][key], model, lambda row, k=key: f"{path}: step 0, layer {k}, token {row}"))
+        if len(prefill[-1]) != len(prefill[0]):
+            raise TraceError(f"{path}: step 0: layer {key} has {len(prefill[-1])} tokens, others {len(prefill[0])}")
+        rows = [_only_row(step[key], path, i, key) for i, step in enumerate(steps[1:], start=1)]
+        decode.append(selections(rows, model, lambda row, k=key: f"{path}: step {row + 1}, layer {k}"))
+    return Request(prefill=np.stack(prefill, axis=1), decode=np.stack(decode, axis=1))
+
+
+def _only_row(rows: object, path: Path, step: int, layer: str) -> object:
+    if not isinstance(rows, list) or len(rows) != 1:
+        count = f"{len(rows)} rows" if isinstance(rows, list) else "no list of rows"
+        raise TraceError(f"{path}: step {step}, layer {layer}: {count}; a decode step holds exactly one row")
+    return rows[0]
+
+
+def _notes(path: Path, model: MoEModel, subjects: Mapping[str, list[Request]]) -> tuple[str, ...]:
+    requests = [request for group in subjects.values() for request in group]
+    decode = [request.decode for request in requests]
+    prefill_tokens = sum(len(request.prefill) for request in requests)
+    what = (
+        f"requests of {path}, subjects {', '.join(subjects)}: {len(requests)} requests, {sum(map(len, decode))} decode "
+        f"tokens; the {prefill_tokens} prefill tokens are not used"
+    )
+    how = (
+        "per subject the first half of the requests (numeric order) ranks, draws take distinct (request, step) pairs "
+        "of the second half, so two tokens of a batch may come from one request"
+    )
+    notes = [what, how]
+    if any(len(tokens) > 1 for tokens in decode):
+        again = same_expert_next(decode).mean()
+        notes.append(f"a decode token uses an expert of the token before it with probability {again:.3f} (layer mean)")
+    if model.top_k == 1:
+        usage = count_selections(np.concatenate(decode), model.experts)
+        for layer, expert, share in dominant_experts(usage, _DOMINANT_SHARE):
+            notes.append(
+                f"layer {model.moe_layers[layer]} sends {share:.2%} of the decode tokens to expert {expert}; "
+                "kept as recorded"
+            )
+    return tuple(notes)
