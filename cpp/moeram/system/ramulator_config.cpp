@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <filesystem>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -59,14 +59,18 @@ float watermark(const Params& controller, const std::string& key, float otherwis
 
 }  // namespace
 
-RamulatorRun::RamulatorRun(const Params& config, bool strict) {
+RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string& folder) : folder_(folder) {
   implementation(config, "Frontend", {"LoadStoreTrace"});
   const Params frontend = config.child("Frontend");
   const std::string trace = frontend.text("path");
   ratio_.frontend = clock_ratio(frontend);
   build_memory(config);
   check_unread(config, strict);
-  frontend_ = std::make_unique<LoadStoreTrace>(trace);
+  frontend_ = std::make_unique<LoadStoreTrace>(in_folder(trace));
+}
+
+std::string RamulatorRun::in_folder(const std::string& path) const {
+  return folder_.empty() ? path : (std::filesystem::path(folder_) / path).string();
 }
 
 void RamulatorRun::build_memory(const Params& config) {
@@ -102,7 +106,7 @@ void RamulatorRun::build_listeners(const Params& controller) {
   for (const auto& entry : controller.list("plugins")) {
     const std::string name = implementation(entry, "ControllerPlugin", {"TraceRecorder", "CommandCounter"});
     const Params plugin = entry.child("ControllerPlugin");
-    const std::string path = plugin.text("path");
+    const std::string path = in_folder(plugin.text("path"));
     std::vector<std::string> wanted;
     if (name == "CommandCounter") wanted = plugin.child("commands_to_count").as_texts();
     for (auto& channel : memory_->channels()) {

@@ -16,7 +16,8 @@ class RamulatorRun {
  public:
   // Builds everything; every complaint about the configuration is raised here, before anything runs. Keys that 2.0
   // accepts but ignores where they stand become warnings, or errors if `strict`; any other unknown key is an error.
-  RamulatorRun(const Params& config, bool strict);
+  // Relative paths in it count from `folder`, or from the working directory if that is empty.
+  RamulatorRun(const Params& config, bool strict, const std::string& folder = "");
 
   void run(bool skip = true);
   std::string statistics() const;  // both documents, as 2.0 prints them
@@ -26,11 +27,13 @@ class RamulatorRun {
  private:
   void build_memory(const Params& config);
   void build_listeners(const Params& controller);
+  std::string in_folder(const std::string& path) const;
   void check_unread(const Params& config, bool strict);
   Component describe_memory() const;
   Component describe_channel(const Controller& controller) const;
   Component describe_dram() const;
 
+  std::string folder_;
   std::unique_ptr<FrontEnd> frontend_;
   std::unique_ptr<MemorySystem> memory_;
   ClockRatio ratio_;

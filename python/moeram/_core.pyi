@@ -1,0 +1,38 @@
+"""Types of the compiled core. Only moeram.hardware.cycle and the doors of moeram.check use it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+class NmpConfig:
+    """A near-memory chip, its unit and one expert's shape; raises ConfigError for what contradicts the standard."""
+
+    def __init__(self, **fields: str | int | float | bool) -> None: ...
+    @property
+    def tck_ps(self) -> int: ...
+    @property
+    def rows_per_expert(self) -> int: ...
+    @property
+    def tier_timing(self) -> list[tuple[int, int, dict[str, int]]]: ...
+
+def run_nmp(
+    config: NmpConfig,
+    layer_begin: NDArray[np.int64],
+    expert: NDArray[np.int32],
+    first_row: NDArray[np.int32],
+    tokens: NDArray[np.int32],
+    batch: int | NDArray[np.int64],
+    *,
+    threads: int = 1,
+    skip: bool = True,
+    reuse_identical_channels: bool = True,
+    trace_dir: str = "",
+) -> dict[str, Any]: ...
+def run_ramulator(path: str, *, folder: str = "", strict: bool = False, skip: bool = True) -> tuple[str, list[str]]: ...
+def shipped_standards() -> list[str]: ...
+def resolve(
+    standard: str, *, organization: str, timing: str, sizes: dict[str, int] = ..., cycles: dict[str, int] = ...
+) -> dict[str, Any]: ...
