@@ -1,4 +1,4 @@
-// Statistics of a run as a tree of components, printed in the shape of Ramulator 2.0's output (ramulator2_core 1.8).
+// Statistics of a run as a tree of components, printed in the shape of Ramulator 2.0's output.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The generic memory controller of one channel (ramulator2_core 4): four queues in order of service, one command a tick.
+// The generic memory controller of one channel: four queues in order of service, one command a tick.
 #pragma once
 
 #include <deque>
@@ -25,7 +25,7 @@ struct ControllerOptions {
   int cores = 1;
 };
 
-// Names and meanings as Ramulator 2.0 prints them (ramulator2_core 1.9, 4.7).
+// Names and meanings as Ramulator 2.0 prints them.
 struct ControllerStatistics {
   std::int64_t row_hits = 0, row_misses = 0, row_conflicts = 0;
   std::int64_t read_row_hits = 0, read_row_misses = 0, read_row_conflicts = 0;

@@ -13,7 +13,7 @@ namespace moeram {
 
 class RequestQueue {
  public:
-  // Ramulator 2.0 lets one request more than the nominal size in (ramulator2_core 4.1).
+  // Ramulator 2.0 lets one request more than the nominal size in.
   explicit RequestQueue(int nominal_size) : nominal_size_(nominal_size) {}
 
   int size() const { return static_cast<int>(order_.size()); }

@@ -1,4 +1,4 @@
-// Energy bookkeeping of one channel after Ramulator 2.0's DDR4/DDR5 model (ramulator2_core 5.11).
+// Energy bookkeeping of one channel after Ramulator 2.0's DDR4/DDR5 model.
 #pragma once
 
 #include <vector>

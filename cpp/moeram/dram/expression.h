@@ -6,7 +6,7 @@
 
 namespace moeram {
 
-// How a time in ns becomes cycles (standards' README, "Rounding"); t_ps is the integer part of 1000 * ns in single precision.
+// How a time in ns becomes cycles; t_ps is the integer part of 1000 * ns in single precision.
 enum class Rounding { jedec, jedec_ddr5, up };
 Rounding rounding_from_name(const std::string& name);  // throws ConfigError
 std::int64_t to_cycles(double time_ns, std::int64_t tck_ps, Rounding rounding);

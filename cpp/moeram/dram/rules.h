@@ -1,4 +1,4 @@
-// The named rules that a standard's data may give to its commands (spec: ramulator2_core 5.5, 5.6).
+// The named rules that a standard's data may give to its commands.
 // A new kind of command needs a line here only if its prerequisite or effect is new.
 #pragma once
 

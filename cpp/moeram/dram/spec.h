@@ -55,7 +55,7 @@ struct RefreshRule {
   Cycle interval = 0;
 };
 
-// Currents and voltages of the 2.0 energy model (ramulator2_core 5.11); index = counter.
+// Currents and voltages of the 2.0 energy model; index = counter.
 struct PowerModel {
   struct Term {
     std::string name;

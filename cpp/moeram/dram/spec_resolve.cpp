@@ -153,7 +153,7 @@ std::vector<LatencyClass> class_list(const DeviceOptions& options, const Spec& s
   return options.classes;
 }
 
-// A class may change only what the opening command starts: the device knows the class by the row it opened (engine notes, 4).
+// A class may change only what the opening command starts: the device knows the class by the row it opened.
 void refuse_foreign_class_row(const Spec& spec, const Standard::Constraint& row) {
   for (const int preceding : row.preceding) {
     if (row.window != 1 || row.sibling || !spec.commands[static_cast<std::size_t>(preceding)].opening) {

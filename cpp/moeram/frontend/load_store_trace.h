@@ -1,4 +1,4 @@
-// Lines "LD <address>" or "ST <address>", one request a tick at most (ramulator2_core 7.2).
+// Lines "LD <address>" or "ST <address>", one request a tick at most.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The three bit-slicing mappers of Ramulator 2.0 (ramulator2_core 6.2).
+// The three bit-slicing mappers of Ramulator 2.0.
 #include <array>
 #include <bit>
 

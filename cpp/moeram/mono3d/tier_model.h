@@ -15,7 +15,7 @@ struct TierOptions {
 };
 
 // tRCD in ns of a wordline layer, 1 = nearest the logic die. Quadratic as wordline RC is; reproduces the published
-// 1.11 ns (layer 1) and the tRCD of all eight tiers within 0.005 ns (Stratum fact sheet, section 1.2).
+// 1.11 ns (layer 1) and the tRCD of all eight tiers within 0.005 ns (docs/papers/stratum.md 1.2).
 double layer_trcd_ns(int layer);
 
 // Latency classes of `rows` rows per bank ordered by layer; a tier takes the tRCD of its last, slowest layer.

@@ -19,7 +19,7 @@ struct NmpLayerOptions {
 struct NmpLayerResult {
   Cycle duration = 0;
   Cycle link_in = 0, all_gather = 0, tensor = 0, reducer = 0, special_functions = 0, reduce_scatter = 0, weighted_sum = 0, link_out = 0;
-  std::vector<std::int64_t> rows_read;     // [channel][class]
+  std::vector<std::int64_t> rows_read;     // [channel][class], rows of all banks
   std::vector<std::int64_t> rows_written;  // [channel][class]
   std::vector<Cycle> class_time;           // [class] of channel 0: sum of its row cycles
   std::vector<std::int64_t> commands;      // [command] of one chip

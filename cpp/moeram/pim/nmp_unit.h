@@ -10,7 +10,7 @@
 
 namespace moeram {
 
-// Figures of the logic die; U numbers are the fact sheet's list of unknowns with their assumed values.
+// Figures of the logic die; U numbers: docs/papers/stratum.md, section 9.
 struct NmpUnitOptions {
   Picosecond clock_ps = 1000;                 // 1 GHz
   int row_latches = 2;                        // the 8 KB row-swap buffer of a bank holds two rows

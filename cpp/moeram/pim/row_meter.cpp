@@ -13,8 +13,8 @@ RowMeter::RowMeter(const Spec& spec, const Device& device)
 
 void RowMeter::on_command(Cycle now, int command, const Request& request) {
   const auto row_class = static_cast<std::size_t>(device_.class_of_row(request.address[static_cast<std::size_t>(spec_.row_level)]));
-  if (command == read_command_) ++rows_read_[row_class];
-  if (command == write_command_) ++rows_written_[row_class];
+  if (command == read_command_) rows_read_[row_class] += spec_.banks();
+  if (command == write_command_) rows_written_[row_class] += spec_.banks();
   if (!spec_.commands[static_cast<std::size_t>(command)].opening) return;
   if (open_class_ >= 0) class_time_[static_cast<std::size_t>(open_class_)] += now - opened_at_;
   open_class_ = static_cast<int>(row_class);

@@ -1,4 +1,5 @@
-// Counts the rows that a channel's commands touch and how long each stays the present one, by latency class.
+// Counts the rows that a channel's commands touch, those of all its banks (a broadcast touches one in each), and how long
+// each row stays the present one, by latency class.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Counts issued commands by name and writes "NAME, count" lines at the end (ramulator2_core 8).
+// Counts issued commands by name and writes "NAME, count" lines at the end.
 #pragma once
 
 #include <string>

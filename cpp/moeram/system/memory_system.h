@@ -1,4 +1,4 @@
-// Channels behind one address mapper, driven by one front end (ramulator2_core 2 and 6.1).
+// Channels behind one address mapper, driven by one front end.
 #pragma once
 
 #include <memory>

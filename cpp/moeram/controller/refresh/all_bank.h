@@ -1,4 +1,4 @@
-// One all-bank refresh per rank every interval, all ranks asked in the same tick (ramulator2_core 6.5).
+// One all-bank refresh per rank every interval, all ranks asked in the same tick.
 #pragma once
 
 #include "moeram/controller/refresh/refresh_manager.h"

@@ -15,7 +15,7 @@ class OpenRowPolicy : public RowPolicy {
   std::string name() const override { return "OpenRowPolicy"; }
 };
 
-// Asks for a closing command once a bank has been accessed `cap` times since it was last closed (ramulator2_core 6.7).
+// Asks for a closing command once a bank has been accessed `cap` times since it was last closed.
 class ClosedRowPolicy : public RowPolicy {
  public:
   ClosedRowPolicy(const Spec& spec, std::int64_t cap) : spec_(spec), cap_(cap), close_(spec.request("close-row")) {

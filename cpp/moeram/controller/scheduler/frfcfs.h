@@ -1,5 +1,5 @@
 // First ready, first come, first served: among ready requests the smallest arrival, then the earliest position.
-// "Ready" means the next command, whatever it is; row hits have no priority of their own (ramulator2_core 6.6).
+// "Ready" means the next command, whatever it is; row hits have no priority of their own.
 #pragma once
 
 #include "moeram/controller/scheduler/scheduler.h"

@@ -1,0 +1,116 @@
+"""The command line. No logic: options in, messages and tables out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
+
+import moeram
+from moeram import experiment, report, runs
+from moeram.errors import MoeramError
+
+
+class _OneMessage(TyperGroup):
+    """Turns every error of moeram into one message on stderr and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MoeramError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_OneMessage,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"moeram {moeram.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle."""
+
+
+@app.command()
+def run(
+    name_or_path: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A shipped experiment or a YAML file.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="Replace one option; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the results. [moeram-runs/NAME-KEY]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Threads of the engine. [all cores]")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no tables.")] = False,
+) -> None:
+    """Run an experiment; write its tables, figure, resolved config and provenance into a folder."""
+    overrides = list(parameter or [])
+    if threads is not None:
+        overrides.append(f"threads={threads}")
+    options = experiment.load(name_or_path, overrides)
+    default = Path("moeram-runs") / f"{options.name}-{runs.run_key(options, moeram.__version__)[:8]}"
+    folder = runs.check_folder(output or default)
+    record = _run_with_bar(options, quiet)
+    runs.save(record, folder, moeram.__version__)
+    if not quiet:
+        _show(record, folder)
+
+
+def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(options.name)
+
+        def progress(done: int, total: int, label: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"{options.name}: {label}")
+
+        return experiment.run(options, progress)
+
+
+def _show(record: experiment.Record, folder: Path) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(report.points_table(record["points"], record.experiment.paper_hit_rate))
+    console.print(*report.decomposition_tables(record["decomposition"]), sep="\n")
+    console.print(f"fidelity: times {record.fidelity}, routing {record.routing_fidelity}", highlight=False)
+    for note in record.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    console.print(f"results: {folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the command `moeram`."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The options of an experiment: those of all rooms, composed from one YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from moeram.errors import ConfigError, did_you_mean
+from moeram.options import Options, build, config_path, load_config, nested, overlay, override
+from moeram.placement import POLICIES
+from moeram.routing import FORMATS, SyntheticOptions
+
+
+def _config(kind: str) -> AfterValidator:
+    def check(name_or_path: str) -> str:
+        try:
+            path = config_path(kind, name_or_path)
+        except ConfigError as error:
+            raise ValueError(f"given {name_or_path!r}: {error}") from error
+        return name_or_path if path.stem == name_or_path else str(path.resolve())
+
+    return AfterValidator(check)
+
+
+def _existing_path(text: str) -> str:
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise ValueError(f"given {text!r}: no such file or folder (a relative path starts at the current folder)")
+    return str(path.resolve())
+
+
+def _one_or_many(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError(f"given {list(values)!r}, allowed: at least one value, each only once")
+    return values
+
+
+def _placement(name: str) -> str:
+    if name not in POLICIES:
+        raise ValueError(f"given {name!r}{did_you_mean(name, POLICIES)}")
+    return name
+
+
+def _format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"given {name!r}{did_you_mean(name, FORMATS)}")
+    return name
+
+
+def _phi(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if value not in ("compact", "full") and not whole:
+        raise ValueError(f"given {value!r}, allowed: 'compact', 'full' or a number of rows")
+    return value
+
+
+class RoutingOptions(Options):
+    """Which experts tokens use: recorded data (`trace`, with its path) or the seeded generator (`synthetic`)."""
+
+    source: Literal["trace", "synthetic"]
+    path: Annotated[str, AfterValidator(_existing_path)] | None = None
+    format: Annotated[str, AfterValidator(_format)] = "auto"
+    synthetic: SyntheticOptions = SyntheticOptions()
+
+    @model_validator(mode="after")
+    def _path_for_traces(self) -> RoutingOptions:
+        if self.source == "trace" and self.path is None:
+            raise ValueError(
+                "routing.path is missing; give the path of recorded routing, such as -p routing.path=FILE_OR_FOLDER"
+            )
+        if self.source == "synthetic" and self.path is not None:
+            raise ValueError(
+                "routing.path is given but routing.source is synthetic; allowed: source: trace with a path"
+            )
+        return self
+
+
+class OverlapOptions(Options):
+    """Which parts of the near-memory program run beside others (stratum.md 2.5, step 6)."""
+
+    all_gather: bool = True
+    silu: bool = True
+    reduce_scatter: bool = True
+    weighted_sum: bool = True
+
+
+class Experiment(Options):
+    """One complete experiment. Model, hardware: a shipped name or a path.
+
+    batch: tokens of a step, all of one topic. phi: rows for experts and KV cache, see placement/plan.py. kv_requests,
+    context_tokens: size of the KV reserve. samples: draws per topic and batch size. topics: None means all. threads:
+    None means all cores. paper_gain and paper_hit_rate: published figures to stand beside ours.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    model: Annotated[str, _config("models")]
+    hardware: Annotated[str, _config("hardware")]
+    routing: RoutingOptions
+    batch: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
+    ]
+    placements: Annotated[
+        tuple[Annotated[str, AfterValidator(_placement)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
+    ] = tuple(POLICIES)
+    phi: Annotated[str | int, BeforeValidator(_phi)] = "compact"
+    kv_requests: Annotated[int, Field(ge=0)] = 32
+    context_tokens: Annotated[int, Field(ge=0)] = 2048
+    samples: Annotated[int, Field(ge=1)] = 8
+    topics: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    overlap: OverlapOptions = OverlapOptions()
+    threads: Annotated[int, Field(ge=1)] | None = None
+    reuse_identical_channels: bool = True
+    paper_gain: Annotated[float, Field(gt=0)] | None = None
+    paper_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    def resolved(self) -> dict[str, Any]:
+        """Return all options, defaults included, as plain values that `load` accepts again."""
+        return self.model_dump(mode="python")
+
+
+def load(
+    name_or_path: str | Path, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Read an experiment by name ("quickstart") or path.
+
+    Args:
+        overrides: texts "a.b=value" of the command line.
+        values: overrides from Python; keys as "a.b" or "a__b", or nested mappings.
+
+    Raises:
+        ConfigError: whatever is wrong with the file or the overrides, all complaints at once.
+    """
+    tree = load_config("experiments", name_or_path)
+    for text in overrides:
+        tree = override(tree, text)
+    for key, value in (values or {}).items():
+        parts = tuple(key.replace("__", ".").split("."))
+        tree = overlay(tree, nested(parts, _plain(value), f"run(..., {key}=)"))
+    return build(Experiment, tree)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | range):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value

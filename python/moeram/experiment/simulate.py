@@ -1,0 +1,193 @@
+"""Running an experiment: every placement sees the same draws, every step is simulated layer by layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.experiment.options import Experiment
+from moeram.experiment.prepare import Prepared, prepare
+from moeram.hardware import CycleOptions, cycle, lower, tokens_per_expert
+from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
+from moeram.placement import Plan
+
+Progress = Callable[[int, int, str], None]
+
+# One call of the engine: bounds its memory (about 2 KiB a layer) and the lowering's, and paces the progress bar.
+_MOST_LAYERS_PER_CALL = 4096
+_MOST_SELECTIONS_PER_CALL = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What an experiment found.
+
+    tables: points, decomposition, layers, tiers, energy, resources. notes: what a reader must know about the inputs.
+    fidelity: of the times; routing_fidelity: of the draws. resolved: model, system and layout of the rows in full.
+    commands: DRAM commands of one chip, by placement. simulated_commands: how many of them the engine issued itself; the
+    others belong to channels that do the same.
+    """
+
+    experiment: Experiment
+    tables: dict[str, Table] = field(repr=False)
+    notes: tuple[str, ...]
+    fidelity: str
+    routing_fidelity: str
+    resolved: dict[str, Any] = field(repr=False)
+    commands: dict[str, int]
+    simulated_commands: int
+    wall_time_s: float
+
+    def __getitem__(self, table: str) -> Table:
+        """Return a table by name: record["points"]."""
+        return self.tables[table]
+
+
+def run(experiment: Experiment, progress: Progress | None = None) -> Record:
+    """Run an experiment.
+
+    Args:
+        progress: called as progress(done, total, label) after each piece of work; steps are counted over placements,
+            batches and draws.
+
+    Raises:
+        MoeramError: the inputs are wrong (before anything is simulated) or the engine's answer contradicts the work.
+    """
+    begin = time.perf_counter()
+    prepared = prepare(experiment)
+    total = len(prepared.topics) * experiment.samples * len(experiment.batch) * len(experiment.placements)
+    done = 0
+    steps: list[Steps] = []
+    for batch in experiment.batch:
+        parts: dict[str, list[CheckedTimes]] = {name: [] for name in experiment.placements}
+        drawn = np.zeros((len(prepared.topics), prepared.budget.layers, prepared.budget.experts))
+        for topic_of_draw, draws in _chunks(prepared, batch):
+            np.add.at(drawn, topic_of_draw, tokens_per_expert(draws, prepared.budget.experts))
+            for name, plans in prepared.plans.items():
+                if progress:
+                    progress(done, total, f"{name}, batch {batch}")
+                parts[name].append(_simulate(prepared, plans, topic_of_draw, draws))
+                done += len(draws)
+        steps += [_steps(prepared, name, batch, parts[name], drawn) for name in experiment.placements]
+    if progress:
+        progress(total, total, "done")
+    return _record(prepared, steps, time.perf_counter() - begin)
+
+
+def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.integer]]]:
+    """Yield the draws of one batch size: (index into the prepared topics [d], experts [d, batch, layers, top_k])."""
+    experiment, budget = prepared.experiment, prepared.budget
+    pairs = [(index, sample) for index in range(len(prepared.topics)) for sample in range(experiment.samples)]
+    per_draw = batch * budget.layers * budget.top_k
+    size = max(1, min(_MOST_LAYERS_PER_CALL // budget.layers, _MOST_SELECTIONS_PER_CALL // per_draw))
+    for start in range(0, len(pairs), size):
+        chunk = pairs[start : start + size]
+        draws = [
+            prepared.source.draw(
+                prepared.topics[index], batch, _generator(experiment.seed, batch, prepared.topics[index], sample)
+            )
+            for index, sample in chunk
+        ]
+        yield np.array([index for index, _ in chunk]), np.stack(draws)
+
+
+def _generator(seed: int, batch: int, topic: int, sample: int) -> np.random.Generator:
+    return np.random.default_rng([seed, batch, topic, sample])
+
+
+def _simulate(
+    prepared: Prepared, plans: tuple[Plan, ...], topic_of_draw: NDArray[np.intp], draws: NDArray[np.integer]
+) -> CheckedTimes:
+    model, system, experiment, budget = prepared.model, prepared.system, prepared.experiment, prepared.budget
+    first_row = np.stack([plan.first_row for plan in plans])[topic_of_draw]
+    work = lower(first_row, draws, shared_experts=budget.shared_experts)
+    one_tier = plans[0].slowest_tier_everywhere
+    options = CycleOptions(
+        hidden_size=model.hidden_size,
+        intermediate_size=model.expert_intermediate_size,
+        bytes_per_weight=model.bytes_per_weight,
+        bytes_per_activation=model.bytes_per_activation,
+        result_row=budget.result_row,
+        slowest_tier_everywhere=one_tier,
+        overlap_all_gather=experiment.overlap.all_gather,
+        overlap_silu=experiment.overlap.silu,
+        overlap_reduce_scatter=experiment.overlap.reduce_scatter,
+        overlap_weighted_sum=experiment.overlap.weighted_sum,
+        threads=experiment.threads,
+        reuse_identical_channels=experiment.reuse_identical_channels,
+    )
+    return check(cycle.run(work, system, options), work, model=model, system=system, budget=budget, one_tier=one_tier)
+
+
+def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes], drawn: NDArray[np.float64]) -> Steps:
+    plans = prepared.plans[name]
+    joined = join(parts, len(prepared.topics) * prepared.experiment.samples)
+    held_out = prepared.source.held_out_usage()[list(prepared.topics)]
+
+    def over_topics(usage: NDArray[np.float64], with_shared: bool = False) -> float:
+        return float(
+            np.mean([hit_rate(plan, part, with_shared=with_shared) for plan, part in zip(plans, usage, strict=True)])
+        )
+
+    return Steps(
+        placement=name,
+        batch=batch,
+        slowest_tier_everywhere=plans[0].slowest_tier_everywhere,
+        **joined.arrays,
+        busy_ps=joined.busy_ps,
+        commands=joined.commands,
+        hit_rate_held_out=over_topics(held_out),
+        hit_rate_drawn=over_topics(drawn),
+        hit_rate_with_shared=over_topics(held_out, with_shared=True),
+    )
+
+
+def _record(prepared: Prepared, steps: list[Steps], wall_time_s: float) -> Record:
+    experiment, source, budget, system = prepared.experiment, prepared.source, prepared.budget, prepared.system
+    fidelity = "cycle-memo" if experiment.reuse_identical_channels else "cycle"
+    tables = make_tables(
+        TableInput(
+            steps=steps,
+            model=prepared.model,
+            system=system,
+            layers=tuple(source.layers),
+            measured_layers=tuple(source.measured_layers),
+            fidelity=fidelity,
+            routing_fidelity=source.fidelity,
+            paper_gain=experiment.paper_gain,
+        )
+    )
+    commands = {name: 0 for name in experiment.placements}
+    for step in steps:
+        commands[step.placement] += sum(step.commands.values())
+    layout = {**asdict(budget), "hot_experts": budget.hot_count, "result_row": budget.result_row}
+    return Record(
+        experiment=experiment,
+        tables=tables,
+        notes=(*source.notes, *_notes(prepared)),
+        fidelity=fidelity,
+        routing_fidelity=source.fidelity,
+        resolved={"model": asdict(prepared.model), "system": system.model_dump(), "rows_of_a_bank": layout},
+        commands=commands,
+        simulated_commands=sum(commands.values()) // (system.device.channels if experiment.reuse_identical_channels else 1),
+        wall_time_s=wall_time_s,
+    )
+
+
+def _notes(prepared: Prepared) -> Iterator[str]:
+    experiment, budget, system = prepared.experiment, prepared.budget, prepared.system
+    yield (
+        "times are those of the experts on the near-memory units, each layer from a drained unit; attention, router "
+        "and everything else on the processor are left out"
+    )
+    rows = f"{budget.rows_per_expert} per expert, Phi = {budget.phi} ({experiment.phi}), KV reserve {budget.kv_rows}"
+    yield f"rows per bank: {rows}"
+    if "random_rows" in experiment.placements:
+        yield "random_rows is drawn anew for each topic"
+    if not system.in_paper:
+        yield f"{system.name} is not a configuration of the Stratum paper: {system.description}"

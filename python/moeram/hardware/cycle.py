@@ -1,0 +1,143 @@
+"""The only user of the compiled cycle engine: near-memory work in, times and counts out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.errors import EngineError
+from moeram.hardware.lowering import NmpWork
+from moeram.hardware.spec import System
+
+RESOURCES = ("link_in", "all_gather", "tensor", "reducer", "sfe", "reduce_scatter", "weighted_sum", "link_out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleOptions:
+    """What a run of the engine needs beside the system: the expert's shape and the switches.
+
+    threads None: all cores this process may use. result_row: the first of the rows that take the results of a layer.
+    """
+
+    hidden_size: int
+    intermediate_size: int
+    bytes_per_weight: int
+    bytes_per_activation: int
+    result_row: int
+    slowest_tier_everywhere: bool = False
+    overlap_all_gather: bool = True
+    overlap_silu: bool = True
+    overlap_reduce_scatter: bool = True
+    overlap_weighted_sum: bool = True
+    threads: int | None = None
+    skip: bool = True
+    reuse_identical_channels: bool = True
+    trace_dir: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimes:
+    """What the engine found for L layers: figures of one chip, since all chips do the same work at the same time.
+
+    time_ps: int64 [L]. rows_read, rows_written: int64 [L, channels, tiers], rows of all banks of a channel.
+    tier_time_ps: int64 [L, tiers], the row cycles' durations of one channel. commands, busy_ps: name -> int64 [L].
+    weight_macs: int64 [L], multiply-accumulates.
+    """
+
+    time_ps: NDArray[np.int64]
+    rows_read: NDArray[np.int64]
+    rows_written: NDArray[np.int64]
+    tier_time_ps: NDArray[np.int64]
+    commands: dict[str, NDArray[np.int64]]
+    busy_ps: dict[str, NDArray[np.int64]]
+    weight_macs: NDArray[np.int64]
+
+
+def load_core() -> ModuleType:
+    """Return the compiled core.
+
+    Raises:
+        EngineError: it is missing or cannot be loaded; says how to get it.
+    """
+    try:
+        from moeram import _core
+    except ImportError as error:
+        raise EngineError(
+            f"the compiled part of moeram (moeram._core) cannot be loaded: {error}. "
+            "Install moeram with `pip install .` from its repository (needs g++ >= 12 or clang >= 15); "
+            "when running from a source checkout, leave its python/ folder out of PYTHONPATH."
+        ) from error
+    return _core
+
+
+def usable_threads(threads: int | None) -> int:
+    """Return the number of threads to use; None means every core that this process may run on."""
+    if threads is not None:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(work: NmpWork, system: System, options: CycleOptions) -> StepTimes:
+    """Simulate the work of all layers, each from a drained unit, on one chip of the system.
+
+    Raises:
+        EngineError: the core is missing, refuses the configuration or answers with arrays that do not fit the work.
+        CapacityError: a buffer of the unit is too small.
+    """
+    core = load_core()
+    answer = core.run_nmp(
+        core.NmpConfig(**configuration(system, options)),
+        work.layer_begin,
+        work.expert,
+        work.first_row,
+        work.tokens,
+        work.batch,
+        threads=usable_threads(options.threads),
+        skip=options.skip,
+        reuse_identical_channels=options.reuse_identical_channels,
+        trace_dir=options.trace_dir,
+    )
+    times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__})
+    _check_shapes(times, work, system)
+    return times
+
+
+def configuration(system: System, options: CycleOptions) -> dict[str, str | int | float | bool]:
+    """Return the keyword arguments of the core's NmpConfig."""
+    return {
+        **system.device.model_dump(),
+        **system.unit.model_dump(),
+        **system.ring.model_dump(),
+        **system.link.model_dump(),
+        "chips": system.chips,
+        "hidden_size": options.hidden_size,
+        "intermediate_size": options.intermediate_size,
+        "bytes_per_weight": options.bytes_per_weight,
+        "bytes_per_activation": options.bytes_per_activation,
+        "slowest_tier_everywhere": options.slowest_tier_everywhere,
+        "result_row": options.result_row,
+        "overlap_all_gather": options.overlap_all_gather,
+        "overlap_silu": options.overlap_silu,
+        "overlap_reduce_scatter": options.overlap_reduce_scatter,
+        "overlap_weighted_sum": options.overlap_weighted_sum,
+    }
+
+
+def _check_shapes(times: StepTimes, work: NmpWork, system: System) -> None:
+    layers, channels, tiers = work.layers, system.device.channels, system.device.tiers
+    expected = {
+        "time_ps": (layers,),
+        "rows_read": (layers, channels, tiers),
+        "rows_written": (layers, channels, tiers),
+        "tier_time_ps": (layers, tiers),
+        "weight_macs": (layers,),
+    }
+    for name, shape in expected.items():
+        if getattr(times, name).shape != shape:
+            raise EngineError(f"the core answered {name} of shape {getattr(times, name).shape}, expected {shape}")
+    if (times.time_ps <= 0).any():
+        raise EngineError(f"layer {int(np.argmax(times.time_ps <= 0))} of the work took no time")

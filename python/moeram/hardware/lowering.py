@@ -1,0 +1,87 @@
+"""From tokens' experts and rows to the near-memory work of each layer, without a Python loop over tokens or experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class NmpWork:
+    """Experts to run, layer by layer; each layer starts with a drained unit.
+
+    layer_begin: int64 [L + 1], entries layer_begin[i] to layer_begin[i + 1] belong to layer i. expert, first_row,
+    tokens: int32 [X], in order of execution. Routed experts are numbered 0 to experts - 1, shared ones from experts on.
+    batch: tokens of the step.
+    """
+
+    layer_begin: NDArray[np.int64]
+    expert: NDArray[np.int32]
+    first_row: NDArray[np.int32]
+    tokens: NDArray[np.int32]
+    batch: int
+
+    @property
+    def layers(self) -> int:
+        """Number of layers, of all draws together."""
+        return len(self.layer_begin) - 1
+
+
+def tokens_per_expert(draws: NDArray[np.integer], experts: int) -> NDArray[np.int64]:
+    """Count the tokens of each routed expert: draws [D, batch, layers, top_k] to [D, layers, experts]."""
+    count, batch, layers, top_k = draws.shape
+    group = np.arange(count)[:, None, None, None] * layers + np.arange(layers)[None, None, :, None]
+    counts = np.bincount((group * experts + draws).ravel(), minlength=count * layers * experts)
+    assert counts.sum() == count * batch * layers * top_k and len(counts) == count * layers * experts, (
+        "expert id out of range"
+    )
+    return counts.reshape(count, layers, experts)
+
+
+def lower(first_row: NDArray[np.int32], draws: NDArray[np.integer], *, shared_experts: int = 0) -> NmpWork:
+    """Lower the draws of one batch size to work; layer i of draw d becomes layer d * layers + i.
+
+    Args:
+        first_row: [layers, experts + shared_experts] or, where each draw has its own plan, [D, layers, experts +
+            shared_experts].
+        draws: routed expert ids [D, batch, layers, top_k], distinct in each row.
+        shared_experts: how many of the last columns of first_row are experts that every token uses.
+
+    Returns:
+        Only experts with at least one token; in each layer the shared experts first, then the routed ones by ascending
+        id.
+    """
+    count, batch, layers, _ = draws.shape
+    experts = first_row.shape[-1] - shared_experts
+    rows = np.broadcast_to(first_row, (count, layers, experts + shared_experts))
+    counts = np.full((count, layers, shared_experts + experts), batch, dtype=np.int64)
+    counts[..., shared_experts:] = tokens_per_expert(draws, experts)
+    ids = np.concatenate([np.arange(experts, experts + shared_experts), np.arange(experts)])
+    flat = counts.reshape(count * layers, -1)
+    layer, column = np.nonzero(flat)
+    begin = np.zeros(count * layers + 1, dtype=np.int64)
+    np.cumsum(np.count_nonzero(flat, axis=1), out=begin[1:])
+    return NmpWork(
+        layer_begin=begin,
+        expert=ids[column].astype(np.int32),
+        first_row=rows.reshape(count * layers, -1)[layer, ids[column]].astype(np.int32),
+        tokens=flat[layer, column].astype(np.int32),
+        batch=batch,
+    )
+
+
+def rows_by_tier(first_row: NDArray[np.integer], rows_per_expert: int, *, rows: int, tiers: int) -> NDArray[np.int64]:
+    """Return the rows of the intervals [first_row, first_row + rows_per_expert) in each tier: shape [..., tiers]."""
+    edges = np.arange(tiers + 1, dtype=np.int64) * rows // tiers
+    first = np.asarray(first_row, dtype=np.int64)[..., None]
+    return np.clip(np.minimum(first + rows_per_expert, edges[1:]) - np.maximum(first, edges[:-1]), 0, None)
+
+
+def layer_rows_by_tier(work: NmpWork, rows_per_expert: int, *, rows: int, tiers: int) -> NDArray[np.int64]:
+    """Return the rows that each layer reads from each tier in every bank: shape [L, tiers]."""
+    per_expert = rows_by_tier(work.first_row, rows_per_expert, rows=rows, tiers=tiers)
+    total = np.zeros((len(per_expert) + 1, tiers), dtype=np.int64)
+    np.cumsum(per_expert, axis=0, out=total[1:])
+    return total[work.layer_begin[1:]] - total[work.layer_begin[:-1]]

@@ -1,0 +1,157 @@
+"""Where everything lives: the row budget of a system (capacity is checked here only) and the plan of a placement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.errors import CapacityError
+from moeram.hardware import System
+from moeram.model import MoEModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowBudget:
+    """Rows of every bank, by use. All data is spread over all banks of all chips (stratum.md 3.2).
+
+    rows: rows of a bank. rows_per_expert: Delta = ceil(S_E / (N_bank S_rb)). layers, experts, shared_experts, top_k: of
+    the model, layers with experts only. phi: rows [0, phi) hold experts and, between hot and cold ones, the KV cache.
+    kv_rows: KV reserve. non_nmp_first_row, non_nmp_rows: all other weights and, in the last result_rows of these rows,
+    the results of a layer.
+    """
+
+    rows: int
+    rows_per_expert: int
+    layers: int
+    experts: int
+    shared_experts: int
+    top_k: int
+    phi: int
+    kv_rows: int
+    non_nmp_first_row: int
+    non_nmp_rows: int
+    result_rows: int
+
+    @property
+    def expert_count(self) -> int:
+        """All experts of all layers, shared ones included."""
+        return self.layers * (self.experts + self.shared_experts)
+
+    @property
+    def hot_count(self) -> int:
+        """tau = (top_k + shared) x layers: how many experts count as hot (Algorithm 1, U17)."""
+        return self.layers * (self.top_k + self.shared_experts)
+
+    @property
+    def kv_first_row(self) -> int:
+        """The KV reserve begins right above the hot experts."""
+        return self.hot_count * self.rows_per_expert
+
+    @property
+    def result_row(self) -> int:
+        """The first of the rows that take the results of a layer."""
+        return self.non_nmp_first_row + self.non_nmp_rows - self.result_rows
+
+
+def row_budget(
+    model: MoEModel, system: System, *, phi: str | int, kv_requests: int, context_tokens: int, batch: int
+) -> RowBudget:
+    """Divide the rows of a bank between experts, KV cache and other data.
+
+    Args:
+        phi: "compact" (expert rows + KV reserve), "full" (all rows less those of non-NMP data) or a number of rows.
+        kv_requests, context_tokens, batch: requests and tokens of each in the KV reserve; tokens of a layer's results.
+
+    Raises:
+        CapacityError: it does not fit; the message has the numbers.
+    """
+    row_set = system.row_set_bytes
+    rows_per_expert = -(-model.expert_bytes // row_set)
+    expert_rows = rows_per_expert * len(model.moe_layers) * (model.experts + model.shared_experts)
+    kv_rows = -(-kv_requests * context_tokens * model.kv_bytes_per_token // row_set)
+    result_rows = _result_rows(model, system, batch)
+    non_nmp_rows = -(-model.non_expert_bytes // row_set) + result_rows
+    rows = system.device.rows
+    if expert_rows + kv_rows + non_nmp_rows > rows:
+        kv_cache = f"KV cache of {kv_requests} x {context_tokens} tokens"
+        parts = {"experts": expert_rows, kv_cache: kv_rows, "other weights and results": non_nmp_rows}
+        _refuse(model, system, parts)
+    limit = _phi_rows(phi, expert_rows + kv_rows, rows, non_nmp_rows)
+    hot_rows = rows_per_expert * len(model.moe_layers) * (model.top_k + model.shared_experts)
+    above = rows - non_nmp_rows
+    return RowBudget(
+        rows=rows,
+        rows_per_expert=rows_per_expert,
+        layers=len(model.moe_layers),
+        experts=model.experts,
+        shared_experts=model.shared_experts,
+        top_k=model.top_k,
+        phi=limit,
+        kv_rows=kv_rows,
+        non_nmp_first_row=above if limit <= above else hot_rows + kv_rows,  # above Phi, else in the hole below it
+        non_nmp_rows=non_nmp_rows,
+        result_rows=result_rows,
+    )
+
+
+def _result_rows(model: MoEModel, system: System, batch: int) -> int:
+    """Every chip writes a partial result of all tokens (U14), a slice of it per channel."""
+    device = system.device
+    slice_bytes = -(-batch * model.hidden_size * model.bytes_per_activation // device.channels)
+    return -(-slice_bytes // (device.banks_per_channel * device.row_bytes))
+
+
+def _refuse(model: MoEModel, system: System, rows_of: dict[str, int]) -> NoReturn:
+    gib = system.row_set_bytes / 2**30
+    parts = " + ".join(f"{name} {rows * gib:.1f} GiB" for name, rows in rows_of.items())
+    raise CapacityError(
+        f"{model.name} does not fit {system.name}: {parts} = {sum(rows_of.values()) * gib:.1f} GiB, "
+        f"the system holds {system.device.rows * gib:.1f} GiB; "
+        "lower kv_requests or context_tokens, or take a larger system"
+    )
+
+
+def _phi_rows(phi: str | int, needed: int, rows: int, non_nmp_rows: int) -> int:
+    above = rows - non_nmp_rows  # up to here the other data lies above Phi, beyond it in the hole below
+    if phi == "compact":
+        return needed
+    if phi == "full":
+        return above
+    lowest_beyond = max(needed + non_nmp_rows, above + 1)
+    if not (needed <= phi <= above or lowest_beyond <= phi <= rows):
+        raise CapacityError(
+            f"phi: given {phi} rows, allowed: {needed} (experts and KV reserve) to {above}, {lowest_beyond} to {rows} "
+            f"(with {non_nmp_rows} rows of other data below Phi), 'compact' or 'full'"
+        )
+    return int(phi)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The rows of every expert; each holds [first_row, first_row + rows_per_expert) in every bank.
+
+    first_row: int32 [layers, experts + shared]. hot: bool of the same shape, or None where no expert is set apart. The
+    last columns are the shared experts. slowest_tier_everywhere: the device runs as if all its rows were of the slowest
+    tier.
+    """
+
+    policy: str
+    budget: RowBudget
+    first_row: NDArray[np.int32]
+    hot: NDArray[np.bool_] | None
+    slowest_tier_everywhere: bool = False
+
+    def __post_init__(self) -> None:
+        budget = self.budget
+        assert self.first_row.shape == (budget.layers, budget.experts + budget.shared_experts)
+        assert self.hot is None or self.hot.shape == self.first_row.shape
+        first = np.sort(self.first_row, axis=None)
+        if (
+            first[0] < 0
+            or first[-1] + budget.rows_per_expert > budget.phi
+            or (np.diff(first) < budget.rows_per_expert).any()
+        ):
+            raise CapacityError(f"placement {self.policy}: experts overlap or leave rows 0 to {budget.phi - 1}")

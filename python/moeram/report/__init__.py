@@ -1,0 +1,8 @@
+"""Reports: figures and tables for the terminal."""
+
+from __future__ import annotations
+
+from moeram.report.figures import decomposition_figure
+from moeram.report.terminal import decomposition_tables, points_table
+
+__all__ = ["decomposition_figure", "decomposition_tables", "points_table"]
