@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
+from moeram.cli import check
 from moeram.errors import MoeramError
 
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle.",
 )
+app.add_typer(check.app, name="check")
 
 
 def _version(wanted: bool) -> None:
