@@ -43,6 +43,7 @@ Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.
     }
   }
   history_.assign(static_cast<std::size_t>(history), kNeverIssued);
+  if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
 }
 
@@ -76,9 +77,11 @@ int Device::prerequisite(int command, const Address& address, int bank) const {
     if (state.state != BankState::opened) return spec_.open_one;
     return state.row == row ? command : spec_.close_one;
   }
+  if (rule == Prerequisite::two_step_read || rule == Prerequisite::two_step_write) return two_step_prerequisite(command, rule, address, bank);
   int node = 0;
   for (int l = 1; l <= level; ++l) node = node * spec_.counts[static_cast<std::size_t>(l)] + address[static_cast<std::size_t>(l)];
   const BankRange range = banks_below(level, node);
+  if (rule == Prerequisite::same_banks_closed) return same_banks_prerequisite(command, address, range);
   if (rule == Prerequisite::row_open_in_all_banks) {
     bool all_closed = true;
     bool all_match = true;
@@ -93,6 +96,25 @@ int Device::prerequisite(int command, const Address& address, int bank) const {
     const BankState state = banks_[static_cast<std::size_t>(b)].state;
     if (state == BankState::closed) continue;
     return state == BankState::refreshing && rule == Prerequisite::all_banks_closed ? command : spec_.close_many;
+  }
+  return command;
+}
+
+int Device::two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const {
+  const TwoStepOpening& opening = *spec_.two_step;
+  const Bank& state = banks_[static_cast<std::size_t>(bank)];
+  if (state.state == BankState::half_opened) return opening.second;
+  if (state.state != BankState::opened) return opening.first;
+  const std::int32_t wanted = opening.looks_for_row_zero ? 0 : address[static_cast<std::size_t>(spec_.row_level)];
+  if (state.row != wanted) return spec_.close_one;
+  const bool in_step = in_step_until_[static_cast<std::size_t>(bank / fanout_[1])] >= 0;
+  return in_step ? command : rule == Prerequisite::two_step_read ? opening.sync_read : opening.sync_write;
+}
+
+int Device::same_banks_prerequisite(int command, const Address& address, BankRange rank) const {
+  const int per_group = spec_.counts[static_cast<std::size_t>(spec_.bank_level)];
+  for (int b = rank.begin + address[static_cast<std::size_t>(spec_.bank_level)]; b < rank.end; b += per_group) {
+    if (banks_[static_cast<std::size_t>(b)].state == BankState::opened) return spec_.close_same;
   }
   return command;
 }
@@ -120,6 +142,9 @@ Cycle Device::earliest_below(int level, int node, int command, const Address& ad
 
 bool Device::row_hit(const Address& address, int bank) const {
   const Bank& state = banks_[static_cast<std::size_t>(bank)];
+  if (state.state == BankState::half_opened && spec_.two_step->looks_for_row_zero) {
+    throw EngineError(spec_.standard + "@" + spec_.edition + ": a request meets a bank that another one has half opened; Ramulator 2.0 stops here too");
+  }
   return state.state == BankState::opened && state.row == address[static_cast<std::size_t>(spec_.row_level)];
 }
 
@@ -136,7 +161,7 @@ void Device::issue(int command, const Address& address, Cycle now) {
   const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
   update_timing(command, address, now, latency_class);
   if (meter_) meter(command, address, now);
-  apply_actions(command, address);
+  apply_actions(command, address, now, 0, 0, std::min(deepest_action_[static_cast<std::size_t>(command)], facts.scope));
   if (facts.apply_later >= 0) {
     later_.push_back({facts.apply_later, address, now + facts.apply_after});
     next_later_ = std::min(next_later_, later_.back().due);
@@ -200,32 +225,43 @@ void Device::touch_sibling(int level, int node, int command, Cycle now) {
   }
 }
 
-void Device::apply_actions(int command, const Address& address) {
-  const int deepest = std::min(deepest_action_[static_cast<std::size_t>(command)], spec_.commands[static_cast<std::size_t>(command)].scope);
-  int node = 0;
-  for (int level = 0; level <= deepest; ++level) {
-    const auto l = static_cast<std::size_t>(level);
-    if (level > 0) {
-      if (address[l] < 0) throw EngineError(spec_.commands[static_cast<std::size_t>(command)].name + " needs a definite " + spec_.levels[l]);
-      node = node * spec_.counts[l] + address[l];
-    }
-    if (const Action action = spec_.actions[l][static_cast<std::size_t>(command)]; action != Action::none) {
-      apply(action, banks_below(level, node), address);
-    }
+// From the channel down along the address, to all children where it has a wildcard, as far as the command's scope.
+void Device::apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest) {
+  if (level > deepest) return;
+  const auto l = static_cast<std::size_t>(level);
+  const Action action = spec_.actions[l][static_cast<std::size_t>(command)];
+  if (action == Action::keep_in_step) {
+    keep_in_step(node, now + spec_.two_step->in_step[static_cast<std::size_t>(command)]);
+  } else if (action != Action::none) {
+    apply(action, banks_below(level, node), address);
+  }
+  if (level == deepest) return;
+  const int wanted = address[l + 1];
+  const int width = spec_.counts[l + 1];
+  for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) {
+    apply_actions(command, address, now, level + 1, node * width + child, deepest);
   }
 }
 
 void Device::apply(Action action, BankRange banks, const Address& address) {
   const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
-  const auto latency_class =
-      action == Action::open_row || action == Action::open_row_in_all_banks ? static_cast<std::uint8_t>(class_of_row(row)) : std::uint8_t{0};
+  const int number = address[static_cast<std::size_t>(spec_.bank_level)];
+  const bool same_only = action == Action::close_same_banks || action == Action::same_banks_refreshing || action == Action::same_banks_refresh_done;
+  const bool opens = action == Action::open_row || action == Action::open_row_in_all_banks;
+  const auto latency_class = opens ? static_cast<std::uint8_t>(class_of_row(row)) : std::uint8_t{0};
   for (int b = banks.begin; b < banks.end; ++b) {
+    if (same_only && b - banks.begin != number) continue;
     Bank& bank = banks_[static_cast<std::size_t>(b)];
     switch (action) {
       case Action::open_row:
       case Action::open_row_in_all_banks:
         bank = {BankState::opened, latency_class, row};
         break;
+      case Action::half_open:
+        bank = {BankState::half_opened, 0, row};
+        break;
+      case Action::bank_refreshing:
+      case Action::same_banks_refreshing:
       case Action::all_banks_refreshing:
         bank.state = BankState::refreshing;
         break;
@@ -233,6 +269,11 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
         bank = {BankState::closed, 0, 0};
     }
   }
+}
+
+void Device::keep_in_step(int node, Cycle until) {
+  in_step_until_[static_cast<std::size_t>(node)] = until;
+  next_later_ = std::min(next_later_, until + 1);
 }
 
 void Device::tick(Cycle now) {
@@ -246,9 +287,14 @@ void Device::tick(Cycle now) {
       continue;
     }
     if (meter_) meter(entry.command, entry.address, now);
-    apply_actions(entry.command, entry.address);
+    const auto command = static_cast<std::size_t>(entry.command);
+    apply_actions(entry.command, entry.address, now, 0, 0, std::min(deepest_action_[command], spec_.commands[command].scope));
   }
   later_.resize(kept);
+  for (Cycle& until : in_step_until_) {
+    if (until >= now) next_later_ = std::min(next_later_, until + 1);
+    if (until < now) until = -1;
+  }
   ++version_;
 }
 
@@ -256,10 +302,13 @@ void Device::meter(int command, const Address& address, Cycle now) {
   const int level = spec_.level("rank");
   const int rank = address[static_cast<std::size_t>(level)];
   RankLoad load;
+  const int number = address[static_cast<std::size_t>(spec_.bank_level)];
+  const int per_group = spec_.counts[static_cast<std::size_t>(spec_.bank_level)];
   const BankRange range = banks_below(level, rank);
   for (int b = range.begin; b < range.end; ++b) {
     load.open += banks_[static_cast<std::size_t>(b)].state == BankState::opened;
     load.refreshing += banks_[static_cast<std::size_t>(b)].state == BankState::refreshing;
+    if (b % per_group == number) load.open_same_number += banks_[static_cast<std::size_t>(b)].state == BankState::opened;
   }
   meter_->on_command(command, rank, load, now);
 }
@@ -285,6 +334,7 @@ void Device::canonical(Cycle now, std::vector<std::int64_t>& out) const {
     out.push_back(static_cast<std::int64_t>(bank.state));
     out.push_back(bank.state == BankState::opened ? bank.row : 0);
   }
+  for (const Cycle until : in_step_until_) out.push_back(until < 0 ? -1 : until - now);
   for (const auto& entry : later_) {
     out.push_back(entry.due - now);
     out.push_back(entry.command);

@@ -24,6 +24,7 @@ class Device {
   // Earliest cycle at which timing lets `command` go; only levels down to its scope count, as in 2.0.
   Cycle ready_at(int command, const Address& address, int bank) const;
 
+  // Throws EngineError on a half-opened bank if the standard has 2.0's fault of not knowing that state.
   bool row_hit(const Address& address, int bank) const;
   bool row_open(int bank) const { return banks_[static_cast<std::size_t>(bank)].state == BankState::opened; }
 
@@ -31,7 +32,7 @@ class Device {
 
   // Run what became due by itself (the end of a refresh). Called first in every tick.
   void tick(Cycle now);
-  Cycle next_event() const { return later_.empty() ? kNever : next_later_; }
+  Cycle next_event() const { return next_later_; }
 
   // Changes whenever an answer of prerequisite() or ready_at() may have changed.
   std::uint64_t version() const { return version_; }
@@ -47,7 +48,7 @@ class Device {
   const Spec& spec() const { return spec_; }
 
  private:
-  enum class BankState : std::uint8_t { closed, opened, refreshing };
+  enum class BankState : std::uint8_t { closed, opened, refreshing, half_opened };
   struct Bank {
     BankState state = BankState::closed;
     std::uint8_t latency_class = 0;
@@ -66,8 +67,11 @@ class Device {
   void update_timing(int command, const Address& address, Cycle now, int latency_class);
   void touch_node(int level, int node, int command, Cycle now, int latency_class);
   void touch_sibling(int level, int node, int command, Cycle now);
-  void apply_actions(int command, const Address& address);
+  int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
+  int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
+  void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
+  void keep_in_step(int node, Cycle until);
   void meter(int command, const Address& address, Cycle now);
   Cycle& earliest(int level, int node, int command);
   Cycle earliest_below(int level, int node, int command, const Address& address) const;
@@ -89,6 +93,7 @@ class Device {
   std::vector<int> targets_, next_targets_;  // scratch of update_timing
   std::vector<Later> later_;
   Cycle next_later_ = kNever;
+  std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step
   std::uint64_t version_ = 1;
   std::unique_ptr<EnergyMeter> meter_;
 };

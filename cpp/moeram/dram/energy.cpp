@@ -4,32 +4,41 @@
 
 namespace moeram {
 
-EnergyMeter::EnergyMeter(const Spec& spec) : spec_(spec), effects_(spec.commands.size(), Effect::none) {
+EnergyMeter::EnergyMeter(const Spec& spec) : spec_(spec), effects_(spec.commands.size(), Effect::none), counters_(spec.commands.size(), -1) {
   const int rank_level = spec.level("rank");
   if (!spec.power || rank_level < 0) throw ConfigError(spec.standard + " has no energy model");
-  const auto counter = [&](const char* name) {
+  const auto counter = [&](const std::string& name) {
     for (std::size_t i = 0; i < spec.power->commands.size(); ++i) {
       if (spec.power->commands[i].name == name) return static_cast<int>(i);
     }
-    throw ConfigError("energy model of " + spec.standard + ": term " + name + " is missing");
+    return -1;
   };
-  const auto assign = [&](const char* command, Effect effect) {
-    if (const int id = spec.command(command); id >= 0) effects_[static_cast<std::size_t>(id)] = effect;
+  const auto assign = [&](const char* command, Effect effect, const char* term = "") {
+    const int id = spec.command(command);
+    if (id < 0) return;
+    effects_[static_cast<std::size_t>(id)] = effect;
+    counters_[static_cast<std::size_t>(id)] = counter(term);
+    if (*term != '\0' && counter(term) < 0) throw ConfigError("energy model of " + spec.standard + ": term " + term + " is missing");
   };
-  assign("ACT", Effect::activate);
-  assign("PRE", Effect::precharge);
-  assign("PREA", Effect::precharge_all);
-  assign("RD", Effect::read);
-  assign("WR", Effect::write);
-  assign("REFab", Effect::refresh);
+  assign("ACT", Effect::activate, "ACT");
+  assign("PRE", Effect::precharge, "PRE");
+  assign("PREA", Effect::precharge_all, "PRE");
+  assign("PREsb", Effect::precharge_same, "PRE");
+  assign("RD", Effect::count_only, "RD");
+  assign("WR", Effect::count_only, "WR");
+  assign("REFab", Effect::refresh, "REF");
   assign("REFab_end", Effect::refresh_end);
-  counter_of_effect_ = {-1, counter("ACT"), counter("PRE"), counter("PRE"), counter("RD"), counter("WR"), counter("REF"), -1};
+  assign("RFMsb", Effect::activate, "RFM");
+  assign("RRFMsb", Effect::activate, "RRFM");
+  assign("RFMsb_end", Effect::same_banks_refresh_end);
+  assign("RRFMsb_end", Effect::same_banks_refresh_end);
+  assign("VRR", Effect::activate, "VRR");
+  assign("RVRR", Effect::activate, "RVRR");
+  assign("VRR_end", Effect::row_refresh_end);
+  assign("RVRR_end", Effect::row_refresh_end);
+  groups_ = spec.level("bankgroup") < 0 ? 1 : spec.counts[static_cast<std::size_t>(spec.level("bankgroup"))];
   ranks_.resize(static_cast<std::size_t>(spec.counts[static_cast<std::size_t>(rank_level)]));
   for (auto& rank : ranks_) rank.counts.assign(spec.power->commands.size(), 0);
-}
-
-void EnergyMeter::count(Rank& rank, Effect effect, std::int64_t times) {
-  rank.counts[static_cast<std::size_t>(counter_of_effect_[static_cast<std::size_t>(effect)])] += times;
 }
 
 void EnergyMeter::become_idle(Rank& rank, Cycle now) {
@@ -42,26 +51,37 @@ void EnergyMeter::on_command(int command, int rank_index, RankLoad load, Cycle n
   const Effect effect = effects_[static_cast<std::size_t>(command)];
   if (effect == Effect::none) return;
   Rank& rank = ranks_[static_cast<std::size_t>(rank_index)];
+  const int counter = counters_[static_cast<std::size_t>(command)];
+  if (counter >= 0) {
+    const int times = effect == Effect::precharge_all ? load.open : effect == Effect::precharge_same ? load.open_same_number : 1;
+    rank.counts[static_cast<std::size_t>(counter)] += times;
+  }
+  const bool nothing_open = load.open == 0;
   switch (effect) {
     case Effect::activate:
-      count(rank, effect, 1);
-      if (load.open == 0 && load.refreshing == 0) {
+      if (nothing_open && load.refreshing == 0) {
         rank.energy.idle_cycles += now - rank.since_idle;
         rank.since_active = now;
         rank.state = State::active;
       }
       break;
     case Effect::precharge:
-      count(rank, effect, 1);
       // 2.0 does not ask whether the command hits the one open bank.
       if (load.open == 1 && load.refreshing == 0) become_idle(rank, now);
       break;
     case Effect::precharge_all:
-      count(rank, effect, load.open);
-      if (load.open != 0 || load.refreshing != 0) become_idle(rank, now);
+      if (!nothing_open || load.refreshing != 0) become_idle(rank, now);
+      break;
+    case Effect::precharge_same:
+      if (load.open == load.open_same_number) become_idle(rank, now);
+      break;
+    case Effect::row_refresh_end:
+      if (nothing_open && load.refreshing == 1) become_idle(rank, now);
+      break;
+    case Effect::same_banks_refresh_end:
+      if (nothing_open && load.refreshing == groups_) become_idle(rank, now);
       break;
     case Effect::refresh:
-      count(rank, effect, 1);
       rank.energy.idle_cycles += now - rank.since_idle;
       rank.state = State::refreshing;
       break;
@@ -70,7 +90,7 @@ void EnergyMeter::on_command(int command, int rank_index, RankLoad load, Cycle n
       rank.state = State::idle;
       break;
     default:
-      count(rank, effect, 1);
+      break;
   }
 }
 
@@ -85,8 +105,10 @@ std::vector<RankEnergy> EnergyMeter::finish(Cycle now) {
     rank.energy.idle_background_nj = energy_nj(spec_.power->idle_milliwatt, rank.energy.idle_cycles);
     for (std::size_t i = 0; i < rank.counts.size(); ++i) {
       const auto& term = spec_.power->commands[i];
-      rank.energy.command_nj += energy_nj(term.milliwatt, rank.counts[i] * term.cycles);
+      rank.energy.term_nj.push_back(energy_nj(term.milliwatt, rank.counts[i] * term.cycles));
+      rank.energy.command_nj += rank.energy.term_nj.back();
     }
+    for (const auto& item : spec_.power->cycle_statistics) rank.energy.cycle_statistics.push_back(rank.counts[item.counter] * item.cycles);
     out.push_back(rank.energy);
   }
   return out;

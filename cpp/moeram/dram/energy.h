@@ -13,6 +13,8 @@ struct RankEnergy {
   double active_background_nj = 0;
   double idle_background_nj = 0;
   double command_nj = 0;
+  std::vector<double> term_nj;               // by PowerModel::commands
+  std::vector<std::int64_t> cycle_statistics;  // by PowerModel::cycle_statistics
   double background_nj() const { return active_background_nj + idle_background_nj; }
   double total_nj() const { return background_nj() + command_nj; }
 };
@@ -21,6 +23,7 @@ struct RankEnergy {
 struct RankLoad {
   int open = 0;
   int refreshing = 0;
+  int open_same_number = 0;  // of those open, the ones with the addressed bank's number in its group
 };
 
 class EnergyMeter {
@@ -33,7 +36,18 @@ class EnergyMeter {
   std::vector<RankEnergy> finish(Cycle now);
 
  private:
-  enum class Effect : std::uint8_t { none, activate, precharge, precharge_all, read, write, refresh, refresh_end };
+  enum class Effect : std::uint8_t {
+    none,
+    count_only,
+    activate,               // counts and begins the active state
+    precharge,
+    precharge_all,
+    precharge_same,
+    refresh,
+    refresh_end,
+    row_refresh_end,        // of one bank
+    same_banks_refresh_end  // of one bank in every group
+  };
   enum class State : std::uint8_t { idle, active, refreshing };
   struct Rank {
     State state = State::idle;
@@ -43,11 +57,11 @@ class EnergyMeter {
     std::vector<std::int64_t> counts;  // by PowerModel::commands
   };
   void become_idle(Rank& rank, Cycle now);
-  void count(Rank& rank, Effect effect, std::int64_t times);
 
   const Spec& spec_;
-  std::vector<Effect> effects_;        // [command]
-  std::vector<int> counter_of_effect_;
+  std::vector<Effect> effects_;   // [command]
+  std::vector<int> counters_;     // [command] -1: none
+  int groups_;
   std::vector<Rank> ranks_;
 };
 

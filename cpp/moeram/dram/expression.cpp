@@ -15,7 +15,7 @@ Rounding rounding_from_name(const std::string& name) {
   if (name == "jedec") return Rounding::jedec;
   if (name == "jedec_ddr5") return Rounding::jedec_ddr5;
   if (name == "up") return Rounding::up;
-  throw ConfigError("rounding '" + name + "' is unknown" + did_you_mean(name, {"jedec", "jedec_ddr5", "up"}));
+  throw ConfigError("rounding '" + name + "' is unknown" + did_you_mean(name, {"jedec", "jedec_ddr5", "up", "f32_scale"}));
 }
 
 std::int64_t to_cycles(double time_ns, std::int64_t tck_ps, Rounding rounding) {
@@ -58,6 +58,7 @@ class Parser {
     if (take("<=")) return left <= sum();
     if (take(">=")) return left >= sum();
     if (take("==")) return left == sum();
+    if (take("!=")) return left != sum();
     if (take("<")) return left < sum();
     if (take(">")) return left > sum();
     return left;
@@ -123,11 +124,22 @@ class Parser {
     if (name == "round") return std::round(arguments[0]);
     if (name == "max") return *std::max_element(arguments.begin(), arguments.end());
     if (name == "min") return *std::min_element(arguments.begin(), arguments.end());
+    if (name == "f32_scale") return single_precision_scale(arguments);
     if (name == "jedec") return cycles(Rounding::jedec);
     if (name == "jedec_ddr5") return cycles(Rounding::jedec_ddr5);
     if (name == "up") return cycles(Rounding::up);
     fail("function '" + name + "' is unknown" +
          did_you_mean(name, {"trunc", "floor", "ceil", "round", "max", "min", "jedec", "jedec_ddr5", "up"}));
+  }
+
+  // k * (total * nRAS / (nRAS + nRP)) + total * nRP / (nRAS + nRP), every step in single precision as 2.0 computes it.
+  double single_precision_scale(const std::vector<double>& arguments) {
+    if (arguments.size() != 4) fail("f32_scale takes four arguments");
+    const auto factor = static_cast<float>(arguments[0]);
+    const auto total = static_cast<float>(arguments[1]);
+    const auto ras = static_cast<float>(arguments[2]);
+    const auto rp = static_cast<float>(arguments[3]);
+    return static_cast<double>(factor * (total * ras / (ras + rp)) + total * rp / (ras + rp));
   }
 
   void skip() {

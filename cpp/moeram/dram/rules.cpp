@@ -26,6 +26,9 @@ Prerequisite prerequisite_from_name(const std::string& name) {
                              {"bank_closed", Prerequisite::bank_closed},
                              {"all_banks_closed", Prerequisite::all_banks_closed},
                              {"all_banks_closed_strict", Prerequisite::all_banks_closed_strict},
+                             {"same_banks_closed", Prerequisite::same_banks_closed},
+                             {"two_step_read", Prerequisite::two_step_read},
+                             {"two_step_write", Prerequisite::two_step_write},
                              {"row_open_in_all_banks", Prerequisite::row_open_in_all_banks}});
 }
 
@@ -35,7 +38,14 @@ Action action_from_name(const std::string& name) {
                        {"open_row_in_all_banks", Action::open_row_in_all_banks},
                        {"close_bank", Action::close_bank},
                        {"close_all_banks", Action::close_all_banks},
+                       {"close_same_banks", Action::close_same_banks},
+                       {"half_open", Action::half_open},
+                       {"keep_in_step", Action::keep_in_step},
+                       {"bank_refreshing", Action::bank_refreshing},
+                       {"same_banks_refreshing", Action::same_banks_refreshing},
                        {"all_banks_refreshing", Action::all_banks_refreshing},
+                       {"bank_refresh_done", Action::bank_refresh_done},
+                       {"same_banks_refresh_done", Action::same_banks_refresh_done},
                        {"all_banks_refresh_done", Action::all_banks_refresh_done}});
 }
 

@@ -15,6 +15,9 @@ enum class Prerequisite : std::uint8_t {
   bank_closed,              // bank: open -> closing command
   all_banks_closed,         // first bank that is not closed decides: refreshing -> the command itself, open -> close all
   all_banks_closed_strict,  // any bank that is not closed -> close all
+  same_banks_closed,        // the bank of that number in every group: open -> close them together
+  two_step_read,            // as row_open with an opening in two commands and a clock that must be in step for reading
+  two_step_write,           // the same for writing
   row_open_in_all_banks,    // lock-step banks: all closed -> broadcast opening command; any other row open -> broadcast closing command
 };
 
@@ -25,7 +28,14 @@ enum class Action : std::uint8_t {
   open_row_in_all_banks,
   close_bank,
   close_all_banks,
+  close_same_banks,     // of a group: the bank of the addressed number
+  half_open,            // first half of an opening in two commands
+  keep_in_step,         // the data clock stays in step for a while
+  bank_refreshing,
+  same_banks_refreshing,
   all_banks_refreshing,
+  bank_refresh_done,
+  same_banks_refresh_done,
   all_banks_refresh_done,
 };
 

@@ -49,6 +49,14 @@ struct LatencyClass {
   std::map<std::string, Cycle> timing;  // overridden parameters
 };
 
+// A standard that opens rows in two commands and needs its data clock in step with the command clock.
+struct TwoStepOpening {
+  int first = -1, second = -1;             // opening commands
+  int sync_read = -1, sync_write = -1;     // commands that bring the clock in step
+  bool looks_for_row_zero = false;         // 2.0's fault: row 0 counts as the wanted row
+  std::vector<Cycle> in_step;              // [command] how long the clock stays in step after it
+};
+
 struct RefreshRule {
   int request = 0;
   int level = -1;  // -1: the standard lacks the level; the manager then never refreshes (2.0's behaviour)
@@ -62,9 +70,15 @@ struct PowerModel {
     double milliwatt = 0;
     Cycle cycles = 0;
   };
+  struct CycleStatistic {
+    std::string name;     // "total_rfm_cycles"
+    std::size_t counter;  // index into commands
+    Cycle cycles = 0;
+  };
   double active_milliwatt = 0;
   double idle_milliwatt = 0;
   std::vector<Term> commands;
+  std::vector<CycleStatistic> cycle_statistics;
 };
 
 struct Spec {
@@ -89,10 +103,12 @@ struct Spec {
   std::vector<std::vector<Prerequisite>> prerequisites;      // [level][command]
   std::vector<std::vector<Action>> actions;                  // [level][command]
   std::vector<bool> counts_row_state;                        // [command]
-  int open_one = -1, close_one = -1, close_many = -1;        // answers of the row and bank rules
+  int open_one = -1, close_one = -1, close_many = -1, close_same = -1;  // answers of the row and bank rules
   int broadcast_open = -1, broadcast_close = -1;             // answers of row_open_in_all_banks
+  std::optional<TwoStepOpening> two_step;
   std::optional<RefreshRule> refresh;
   std::optional<PowerModel> power;
+  std::vector<std::string> cycle_statistics;  // printed even without the energy model, then 0
   std::vector<LatencyClass> classes;
 
   int level(const std::string& name) const;    // -1 if absent

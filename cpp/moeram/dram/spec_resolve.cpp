@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -66,10 +67,17 @@ class TimingTable {
       }
     }
     if (options.rate) values_["rate"] = *options.rate;
-    for (const auto& step : standard_.derived) apply(step);
+    settings_ = options.settings;
+    for (const auto& [name, setting] : standard_.settings) settings_.try_emplace(name, setting.otherwise);
+    for (const auto& step : standard_.derived) {
+      if (!step.after_overrides) apply(step);
+    }
     for (const auto& [name, cycles] : options.timing_cycles) values_[name] = cycles;
     for (const auto& [name, ns] : options.timing_ns) {
       if (!options.timing_cycles.contains(name)) values_[name] = to_cycles(ns, tck_ps(), standard_.rounding);
+    }
+    for (const auto& step : standard_.derived) {
+      if (step.after_overrides) apply(step);
     }
     for (const auto& [name, value] : values_) {
       if (!value || *value < 0) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
@@ -85,9 +93,9 @@ class TimingTable {
 
   double lookup(const std::string& name) const {
     if (const auto found = values_.find(name); found != values_.end()) {
-      if (!found->second) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
-      return static_cast<double>(*found->second);
+      return found->second ? static_cast<double>(*found->second) : std::numeric_limits<double>::quiet_NaN();
     }
+    if (const auto found = settings_.find(name); found != settings_.end()) return found->second;
     if (name == "dq") return spec_.dq_bits;
     if (name == "density") return static_cast<double>(spec_.density_mb);
     if (const int level = spec_.level(name); level >= 0) return spec_.counts[static_cast<std::size_t>(level)];
@@ -95,8 +103,8 @@ class TimingTable {
   }
 
   Cycle cycles(const std::string& expression) const {
-    const double value = evaluate(expression, {[this](const std::string& name) { return lookup(name); }, tck_ps()});
-    return static_cast<Cycle>(std::llround(value));
+    if (const auto value = cycles_if_known(expression)) return *value;
+    throw ConfigError("timing of " + spec_.standard + ": '" + expression + "' needs a parameter that is not specified");
   }
 
   std::map<std::string, std::int64_t> all() const {
@@ -111,15 +119,23 @@ class TimingTable {
     return found == values_.end() || !found->second ? 0 : *found->second;
   }
 
+  std::optional<Cycle> cycles_if_known(const std::string& expression) const {
+    const double value = evaluate(expression, {[this](const std::string& name) { return lookup(name); }, tck_ps()});
+    return std::isnan(value) ? std::nullopt : std::optional(static_cast<Cycle>(std::llround(value)));
+  }
+
   void apply(const Standard::Derived& step) {
     if (step.only_if_absent && values_[step.name]) return;
     try {
       if (!step.formula.empty()) {
-        values_[step.name] = cycles(step.formula);
+        values_[step.name] = cycles_if_known(step.formula);
         return;
       }
       std::vector<std::int64_t> key;
-      for (const auto& name : step.by) key.push_back(static_cast<std::int64_t>(lookup(name)));
+      for (const auto& name : step.by) {
+        const double value = lookup(name);
+        key.push_back(std::isnan(value) ? -1 : static_cast<std::int64_t>(value));
+      }
       const auto found = step.rows.find(key);
       if (found != step.rows.end()) {
         values_[step.name] = step.in_ns ? to_cycles(found->second, tck_ps(), standard_.rounding) : static_cast<Cycle>(found->second);
@@ -134,6 +150,7 @@ class TimingTable {
   const Standard& standard_;
   const Spec& spec_;
   Standard::Values values_;
+  std::map<std::string, double> settings_;
 };
 
 std::vector<LatencyClass> class_list(const DeviceOptions& options, const Spec& spec) {
@@ -205,7 +222,28 @@ void resolve_power(const Standard& standard, const DeviceOptions& options, const
   for (const auto& term : standard.power_commands) {
     model.commands.push_back({term.name, evaluate(term.power, context), table.cycles(term.cycles)});
   }
+  for (const auto& statistic : standard.cycle_statistics) {
+    const auto counter = std::find_if(model.commands.begin(), model.commands.end(), [&](const auto& term) { return term.name == statistic.counter; });
+    if (counter == model.commands.end()) throw ConfigError(spec.standard + ": " + statistic.name + " counts '" + statistic.counter + "', which is no energy term");
+    model.cycle_statistics.push_back({statistic.name, static_cast<std::size_t>(counter - model.commands.begin()), table.cycles(statistic.cycles)});
+  }
   spec.power = model;
+}
+
+}  // namespace
+
+namespace {
+
+void read_settings(const Standard& standard, const Params& dram, DeviceOptions& options) {
+  for (const auto& [name, setting] : standard.settings) {
+    const Params holder = setting.group.empty() ? dram : dram.child(setting.group);
+    if (!holder.has(name)) continue;
+    const double value = setting.is_flag ? (holder.boolean(name) ? 1 : 0) : holder.number(name);
+    if (setting.at_least && value < *setting.at_least) {
+      holder.child(name).fail("must be at least " + std::to_string(static_cast<std::int64_t>(*setting.at_least)));
+    }
+    options.settings[name] = value;
+  }
 }
 
 }  // namespace
@@ -229,6 +267,7 @@ DeviceOptions read_device_options(const Standard& standard, const Params& dram) 
     const std::string in_ns = "t" + name.substr(1);
     if (timing.has(in_ns)) options.timing_ns[name] = timing.number(in_ns);
   }
+  read_settings(standard, dram, options);
   options.power = dram.boolean("drampower_enable", false);
   if (options.power) {
     options.voltage_preset = dram.child("voltage").text("preset");

@@ -17,6 +17,7 @@ struct Standard {
     std::string name;
     std::string formula;  // empty: a table
     bool only_if_absent = false;
+    bool after_overrides = false;
     bool in_ns = false;
     bool keep_otherwise = false;
     std::vector<std::string> by;
@@ -35,6 +36,18 @@ struct Standard {
   struct PowerTerm {
     std::string name;
     std::string power;
+    std::string cycles;
+  };
+  // A knob that derived steps use, beside organisation and timing.
+  struct Setting {
+    std::string group;  // key of the map that holds it, "" for the device's own; a named group must be there
+    double otherwise = 0;
+    std::optional<double> at_least;
+    bool is_flag = false;
+  };
+  struct CycleStatistic {
+    std::string name;
+    std::string counter;
     std::string cycles;
   };
   using Values = std::map<std::string, std::optional<std::int64_t>>;
@@ -56,6 +69,8 @@ struct Standard {
   std::map<std::string, Figures> current_presets;
   std::vector<PowerTerm> power_background;
   std::vector<PowerTerm> power_commands;
+  std::vector<CycleStatistic> cycle_statistics;
+  std::map<std::string, Setting> settings;
 };
 
 // Throws ConfigError naming file, line and key.
@@ -74,6 +89,7 @@ struct DeviceOptions {
   std::optional<std::int64_t> rate;
   std::map<std::string, std::int64_t> timing_cycles;  // nXXX
   std::map<std::string, double> timing_ns;            // tXXX
+  std::map<std::string, double> settings;
   bool power = false;
   std::string voltage_preset;
   std::string current_preset;

@@ -54,7 +54,7 @@ void read_names(const Params& file, Spec& spec) {
   for (const auto& name : requests.keys()) {
     spec.requests.push_back({name, find_command(spec, requests.child(name), requests.text(name))});
   }
-  if (spec.request("read") != 0 || spec.request("write") != 1) requests.fail("the first two requests are read and write");
+  if (spec.requests.size() < 2) requests.fail("at least two requests are expected, reading and writing");
 }
 
 Standard::Values read_values(const Params& map) {
@@ -94,6 +94,7 @@ Standard::Derived read_derived(const Params& entry) {
   step.name = entry.text("name");
   step.where = entry.where();
   step.only_if_absent = entry.boolean("only_if_absent", false);
+  step.after_overrides = entry.boolean("after_overrides", false);
   if (entry.has("formula")) {
     step.formula = entry.text("formula");
     return step;
@@ -129,6 +130,19 @@ Standard::Constraint read_constraint(const Spec& spec, const Params& entry) {
   return row;
 }
 
+void read_two_step(const Params& rule, Spec& spec) {
+  TwoStepOpening opening;
+  opening.first = find_command(spec, rule, rule.text("first"));
+  opening.second = find_command(spec, rule, rule.text("second"));
+  opening.sync_read = find_command(spec, rule, rule.text("sync_read"));
+  opening.sync_write = find_command(spec, rule, rule.text("sync_write"));
+  opening.looks_for_row_zero = rule.boolean("looks_for_row_zero", false);
+  opening.in_step.assign(spec.commands.size(), 0);
+  const Params in_step = rule.child("in_step_for");
+  for (const auto& name : in_step.keys()) opening.in_step[static_cast<std::size_t>(find_command(spec, in_step, name))] = in_step.integer(name);
+  spec.two_step = opening;
+}
+
 void read_rules(const Params& behaviour, Spec& spec) {
   const auto levels = static_cast<std::size_t>(spec.bank_level) + 1;
   spec.prerequisites.assign(levels, std::vector<Prerequisite>(spec.commands.size(), Prerequisite::none));
@@ -154,6 +168,8 @@ void read_rules(const Params& behaviour, Spec& spec) {
   spec.open_one = spec.command("ACT");
   spec.close_one = spec.command("PRE");
   spec.close_many = spec.command("PREA");
+  spec.close_same = spec.command("PREsb");
+  if (const auto two_step = behaviour.optional_child("two_step_opening")) read_two_step(*two_step, spec);
 }
 
 void read_refresh(const Params& behaviour, Standard& standard) {
@@ -184,6 +200,20 @@ std::map<std::string, Standard::Figures> read_figures(const Params& presets) {
   return out;
 }
 
+std::map<std::string, Standard::Setting> read_settings(const Params& map) {
+  std::map<std::string, Standard::Setting> settings;
+  for (const auto& name : map.keys()) {
+    const Params entry = map.child(name);
+    Standard::Setting setting;
+    setting.group = entry.text("group", "");
+    setting.is_flag = entry.boolean("flag", false);
+    setting.otherwise = entry.number("default");
+    if (entry.has("at_least")) setting.at_least = entry.number("at_least");
+    settings[name] = setting;
+  }
+  return settings;
+}
+
 std::vector<Standard::PowerTerm> read_terms(const Params& map) {
   std::vector<Standard::PowerTerm> terms;
   for (const auto& name : map.keys()) terms.push_back({name, map.child(name).text("power"), map.child(name).text("cycles")});
@@ -202,6 +232,7 @@ Standard read_standard(const Params& file) {
   spec.channel_width_bits = static_cast<int>(organization.integer("channel_width_bits"));
   standard.density_factors = organization.child("density_factors").as_texts();
   standard.organization_presets = read_presets(organization.child("presets"));
+  if (const auto settings = file.optional_child("settings")) standard.settings = read_settings(*settings);
   const Params timing = file.child("timing");
   standard.timing_parameters = timing.child("parameters").as_texts();
   standard.timing_presets = read_presets(timing.child("presets"));
@@ -217,6 +248,13 @@ Standard read_standard(const Params& file) {
     standard.current_presets = read_figures(power->child("current_ma"));
     standard.power_background = read_terms(power->child("background"));
     standard.power_commands = read_terms(power->child("commands"));
+    if (const auto statistics = power->optional_child("cycle_statistics")) {
+      for (const auto& name : statistics->keys()) {
+        const Params entry = statistics->child(name);
+        standard.cycle_statistics.push_back({name, entry.text("counter"), entry.text("cycles")});
+        spec.cycle_statistics.push_back(name);
+      }
+    }
   }
   if (const auto unread = file.unread(); !unread.empty()) unread.front().fail("key '" + unread.front().key() + "' is unknown in a standard");
   return standard;

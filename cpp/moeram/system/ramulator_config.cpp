@@ -154,30 +154,50 @@ Component RamulatorRun::describe_memory() const {
 }
 
 Component RamulatorRun::describe_dram() const {
-  Component dram{"DRAM", memory_->spec().standard, "", {}, {}};
-  double background = 0, command = 0, total = 0;
-  int rank_number = 0;
-  for (const auto& ranks : energy_) {
-    for (const auto& rank : ranks) {
-      const std::string suffix = "_rank" + std::to_string(rank_number++);
-      dram.add("total_background_energy" + suffix, rank.background_nj());
-      dram.add("total_cmd_energy" + suffix, rank.command_nj);
-      dram.add("total_energy" + suffix, rank.total_nj());
-      dram.add("act_background_energy" + suffix, rank.active_background_nj);
-      dram.add("pre_background_energy" + suffix, rank.idle_background_nj);
-      dram.add("active_cycles" + suffix, rank.active_cycles);
-      dram.add("idle_cycles" + suffix, rank.idle_cycles);
-      background += rank.background_nj();
-      command += rank.command_nj;
-      total += rank.total_nj();
+  const Spec& spec = memory_->spec();
+  Component dram{"DRAM", spec.standard, "", {}, {}};
+  const int level = spec.level("rank");
+  const int ranks = level < 0 ? 0 : spec.counts[0] * spec.counts[static_cast<std::size_t>(level)];
+  if (energy_.empty()) {
+    // 2.0 prints these without its energy model too, and then never counts them.
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (const auto& name : spec.cycle_statistics) dram.add(name + "_rank" + std::to_string(rank), std::int64_t{0});
     }
+    return dram;
   }
-  if (rank_number > 0) {
-    dram.add("total_background_energy", background);
-    dram.add("total_cmd_energy", command);
-    dram.add("total_energy", total);
+  RankEnergy sum;
+  sum.term_nj.assign(spec.power->commands.size(), 0);
+  int rank_number = 0;
+  for (const auto& channel : energy_) {
+    for (const auto& rank : channel) add_rank(rank, "_rank" + std::to_string(rank_number++), sum, dram);
+  }
+  dram.add("total_background_energy", sum.background_nj());
+  dram.add("total_cmd_energy", sum.command_nj);
+  dram.add("total_energy", sum.total_nj());
+  for (std::size_t i = 0; i < sum.term_nj.size(); ++i) {
+    std::string name = spec.power->commands[i].name;
+    if (!name.ends_with("RFM") && !name.ends_with("VRR")) continue;
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+    dram.add("total_" + name + "_energy", sum.term_nj[i]);
   }
   return dram;
+}
+
+void RamulatorRun::add_rank(const RankEnergy& rank, const std::string& suffix, RankEnergy& sum, Component& dram) const {
+  dram.add("total_background_energy" + suffix, rank.background_nj());
+  dram.add("total_cmd_energy" + suffix, rank.command_nj);
+  dram.add("total_energy" + suffix, rank.total_nj());
+  dram.add("act_background_energy" + suffix, rank.active_background_nj);
+  dram.add("pre_background_energy" + suffix, rank.idle_background_nj);
+  dram.add("active_cycles" + suffix, rank.active_cycles);
+  dram.add("idle_cycles" + suffix, rank.idle_cycles);
+  for (std::size_t i = 0; i < rank.cycle_statistics.size(); ++i) {
+    dram.add(memory_->spec().power->cycle_statistics[i].name + suffix, rank.cycle_statistics[i]);
+  }
+  sum.active_background_nj += rank.active_background_nj;
+  sum.idle_background_nj += rank.idle_background_nj;
+  sum.command_nj += rank.command_nj;
+  for (std::size_t i = 0; i < rank.term_nj.size(); ++i) sum.term_nj[i] += rank.term_nj[i];
 }
 
 Component RamulatorRun::describe_channel(const Controller& controller) const {

@@ -32,6 +32,7 @@ class RamulatorRun {
   Component describe_memory() const;
   Component describe_channel(const Controller& controller) const;
   Component describe_dram() const;
+  void add_rank(const RankEnergy& rank, const std::string& suffix, RankEnergy& sum, Component& dram) const;
 
   std::string folder_;
   std::unique_ptr<FrontEnd> frontend_;
