@@ -8,6 +8,12 @@ namespace moeram {
 namespace {
 constexpr int kQueueSize = 32;
 constexpr int kPriorityQueueSize = 512 * 3 + 32;
+
+// By byte address, to the byte; by vector where there is no byte address.
+bool same_target(const Request& read, const Request& write) {
+  return read.byte_address == write.byte_address && (read.byte_address >= 0 || read.address == write.address);
+}
+
 }  // namespace
 
 Controller::Controller(const Spec& spec, int channel, const ControllerOptions& options)
@@ -42,9 +48,9 @@ bool Controller::send(Request request) {
   prepare(request);
   const bool is_write = request.kind == kWrite;
   ++(request.kind == kRead ? statistics_.read_attempts : is_write ? statistics_.write_attempts : statistics_.other_attempts);
-  if (request.kind == kRead && request.byte_address >= 0) {
+  if (request.kind == kRead) {
     for (int i = 0; i < write_.size(); ++i) {
-      if (write_.at(i).byte_address != request.byte_address) continue;
+      if (!same_target(request, write_.at(i))) continue;
       request.depart = now_ + 1;
       pending_.push_back(request);
       quiet_ = false;
@@ -95,10 +101,11 @@ void Controller::count_queues(Cycle ticks) {
 // At most one a tick, strictly in order: a forwarded read waits behind an older one.
 void Controller::complete_read() {
   if (pending_.empty() || pending_.front().depart > now_) return;
-  const Request& done = pending_.front();
+  const Request done = pending_.front();
   if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
   pending_.pop_front();
   quiet_ = false;
+  if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(done);
 }
 
 Controller::Choice Controller::choose() {

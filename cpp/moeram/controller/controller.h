@@ -55,6 +55,7 @@ class Controller : public MemoryPort {
 
   void add_listener(std::shared_ptr<CommandListener> listener) { listeners_.push_back(std::move(listener)); }
   void set_sink(CompletionSink* sink) { sink_ = sink; }
+  void set_read_sink(ReadSink* sink) { read_sink_ = sink; }
 
   bool drained() const { return read_.empty() && write_.empty() && active_.empty() && priority_.empty() && pending_.empty(); }
   // The state relative to now(); equal for two controllers of one device that will behave alike from here on.
@@ -95,6 +96,7 @@ class Controller : public MemoryPort {
   std::unique_ptr<RowPolicy> row_policy_;
   std::vector<std::shared_ptr<CommandListener>> listeners_;
   CompletionSink* sink_ = nullptr;
+  ReadSink* read_sink_ = nullptr;
   float low_mark_;
   float high_mark_;
   RequestQueue read_, write_, active_, priority_;

@@ -23,4 +23,11 @@ class CompletionSink {
   virtual void on_final_command(Cycle now, const Request& request) = 0;
 };
 
+// What hears that the data of a read are there.
+class ReadSink {
+ public:
+  virtual ~ReadSink() = default;
+  virtual void on_read_done(const Request& request) = 0;
+};
+
 }  // namespace moeram

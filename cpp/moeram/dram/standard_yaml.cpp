@@ -143,6 +143,16 @@ void read_two_step(const Params& rule, Spec& spec) {
   spec.two_step = opening;
 }
 
+// What a name means; a complaint gets the place of the name.
+template <class Find>
+auto named(const Params& name, Find find) {
+  try {
+    return find(name.as_text());
+  } catch (const ConfigError& error) {
+    name.fail(error.what());
+  }
+}
+
 void read_rules(const Params& behaviour, Spec& spec) {
   const auto levels = static_cast<std::size_t>(spec.bank_level) + 1;
   spec.prerequisites.assign(levels, std::vector<Prerequisite>(spec.commands.size(), Prerequisite::none));
@@ -153,12 +163,12 @@ void read_rules(const Params& behaviour, Spec& spec) {
       const Params commands = rules.child(level);
       for (const auto& name : commands.keys()) {
         set(static_cast<std::size_t>(find_level(spec, commands, level)), static_cast<std::size_t>(find_command(spec, commands, name)),
-            commands.text(name));
+            commands.child(name));
       }
     }
   };
-  each("prerequisites", [&](auto level, auto command, const auto& rule) { spec.prerequisites[level][command] = prerequisite_from_name(rule); });
-  each("actions", [&](auto level, auto command, const auto& rule) { spec.actions[level][command] = action_from_name(rule); });
+  each("prerequisites", [&](auto level, auto command, const Params& rule) { spec.prerequisites[level][command] = named(rule, prerequisite_from_name); });
+  each("actions", [&](auto level, auto command, const Params& rule) { spec.actions[level][command] = named(rule, action_from_name); });
   spec.counts_row_state.assign(spec.commands.size(), false);
   for (const int command : find_commands(spec, behaviour.child("row_state"))) spec.counts_row_state[static_cast<std::size_t>(command)] = true;
   if (const auto broadcast = behaviour.optional_child("broadcast")) {
@@ -236,7 +246,7 @@ Standard read_standard(const Params& file) {
   const Params timing = file.child("timing");
   standard.timing_parameters = timing.child("parameters").as_texts();
   standard.timing_presets = read_presets(timing.child("presets"));
-  standard.rounding = rounding_from_name(timing.text("rounding"));
+  standard.rounding = named(timing.child("rounding"), rounding_from_name);
   standard.read_latency = timing.text("read_latency");
   for (const auto& entry : timing.list("derived")) standard.derived.push_back(read_derived(entry));
   for (const auto& entry : timing.list("constraints")) standard.constraints.push_back(read_constraint(spec, entry));

@@ -14,9 +14,11 @@ class LoadStoreTrace : public FrontEnd {
   explicit LoadStoreTrace(const std::string& path);
   void tick(RequestTarget& memory) override;
   bool finished() const override { return next_ >= entries_.size(); }
-  bool blocked(const RequestTarget& memory) const override { return refused_ && memory.version() == refused_version_; }
+  std::int64_t quiet_ticks(const RequestTarget& memory) const override {
+    return refused_ && memory.version() == refused_version_ ? kNever : 0;
+  }
   void pass(RequestTarget& memory, std::int64_t ticks) override;
-  std::string name() const override { return "LoadStoreTrace"; }
+  Component describe() const override { return {"Frontend", "LoadStoreTrace", "", {}, {}}; }
 
  private:
   struct Entry {

@@ -11,25 +11,35 @@ MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<Add
   for (int channel = 0; channel < spec_->counts[0]; ++channel) channels_.push_back(std::make_unique<Controller>(*spec_, channel, options));
 }
 
-Request MemorySystem::make_request(int kind, std::int64_t byte_address, int source) const {
+bool MemorySystem::send(const Request& request) {
+  if (!channels_[static_cast<std::size_t>(request.address[0])]->send(request)) return false;
+  ++accepted_[static_cast<std::size_t>(request.kind)];
+  return true;
+}
+
+bool MemorySystem::send(int kind, std::int64_t byte_address, int source, std::uint64_t tag) {
   Request request;
   request.kind = kind;
   request.byte_address = byte_address;
   request.address = mapper_->map(byte_address);
   request.source = source;
-  return request;
+  request.tag = tag;
+  return send(request);
 }
 
-bool MemorySystem::send(int kind, std::int64_t byte_address, int source) {
-  const Request request = make_request(kind, byte_address, source);
-  if (!channels_[static_cast<std::size_t>(request.address[0])]->send(request)) return false;
-  ++accepted_[static_cast<std::size_t>(kind)];
-  return true;
+bool MemorySystem::send(int kind, const Address& address) {
+  Request request;
+  request.kind = kind;
+  request.address = address;
+  return send(request);
 }
 
-void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) {
-  const Request request = make_request(kind, byte_address, -1);
-  channels_[static_cast<std::size_t>(request.address[0])]->refuse_again(request, times);
+void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) { refuse_again(kind, mapper_->map(byte_address), times); }
+
+void MemorySystem::refuse_again(int kind, const Address& address, std::int64_t times) {
+  Request request;
+  request.kind = kind;
+  channels_[static_cast<std::size_t>(address[0])]->refuse_again(request, times);
 }
 
 void MemorySystem::tick() {
@@ -61,10 +71,10 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, std::int64_t step) {
   const Cycle event = memory.next_event();
   if (event <= memory.now() + 1) return step;
-  const bool blocked = frontend.blocked(memory);
+  const std::int64_t quiet = frontend.quiet_ticks(memory);
   // Memory's n-th tick is in iteration (n - 1) * ratio.frontend; the front end ticks in the multiples of ratio.memory.
   std::int64_t target = event == kNever ? kNever : (event - 1) * ratio.frontend;
-  if (!blocked) target = std::min(target, ceil_div(step, ratio.memory) * ratio.memory);
+  if (quiet != kNever) target = std::min(target, (ceil_div(step, ratio.memory) + quiet) * ratio.memory);
   if (target == kNever) throw EngineError("cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen");
   if (target <= step) return step;
   memory.pass(ceil_div(target, ratio.frontend) - ceil_div(step, ratio.frontend));
@@ -75,6 +85,7 @@ std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, st
 }  // namespace
 
 void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
+  for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
   for (std::int64_t step = 0;; ++step) {
     if (step % ratio.memory == 0) frontend.tick(memory);
     if (frontend.finished()) break;

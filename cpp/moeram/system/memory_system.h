@@ -14,8 +14,10 @@ class MemorySystem : public RequestTarget {
  public:
   MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<AddressMapper> mapper, const ControllerOptions& options);
 
-  bool send(int kind, std::int64_t byte_address, int source) override;
+  bool send(int kind, std::int64_t byte_address, int source, std::uint64_t tag) override;
+  bool send(int kind, const Address& address) override;
   void refuse_again(int kind, std::int64_t byte_address, std::int64_t times) override;
+  void refuse_again(int kind, const Address& address, std::int64_t times) override;
   std::uint64_t version() const override { return version_; }
 
   void tick();
@@ -30,7 +32,7 @@ class MemorySystem : public RequestTarget {
   std::int64_t accepted(int kind) const { return accepted_[static_cast<std::size_t>(kind)]; }
 
  private:
-  Request make_request(int kind, std::int64_t byte_address, int source) const;
+  bool send(const Request& request);
 
   std::shared_ptr<const Spec> spec_;
   std::unique_ptr<AddressMapper> mapper_;

@@ -33,7 +33,10 @@ void check_unit(const NmpUnitOptions& unit, const NmpShape& shape) {
 
 void check_rows(const Spec& spec, const LayerTask& layer, std::int64_t rows_per_expert) {
   const std::int64_t rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
+  require(layer.batch >= 1, "a layer runs with a batch of " + std::to_string(layer.batch) + " tokens; at least one is needed");
   for (const auto& expert : layer.experts) {
+    require(expert.tokens <= layer.batch, "expert " + std::to_string(expert.expert) + " runs with " + std::to_string(expert.tokens) +
+                                              " tokens, more than the batch of " + std::to_string(layer.batch));
     if (expert.tokens < 1) throw ConfigError("expert " + std::to_string(expert.expert) + " runs with " + std::to_string(expert.tokens) + " tokens; at least one is needed");
     if (expert.first_row < 0 || expert.first_row + rows_per_expert > rows) {
       throw CapacityError("expert " + std::to_string(expert.expert) + " at rows " + std::to_string(expert.first_row) + " to " +

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
 #include "moeram/dram/standard.h"
-#include "moeram/frontend/load_store_trace.h"
 #include "moeram/plugin/command_counter.h"
 #include "moeram/plugin/command_trace.h"
+#include "moeram/system/frontends.h"
 
 namespace moeram {
 namespace {
@@ -18,25 +17,9 @@ namespace {
 const std::vector<std::string>& known_keys() {
   static const std::vector<std::string> keys = {
       "Translation", "RFM", "drampower_enable", "voltage", "current", "power_debug", "RH_radius", "latency_factor_vrr", "latency_factor_rfc", "PRAC",
-      "plugins", "id", "ipc", "inst_window_depth", "llc_latency", "llc_linesize", "llc_associativity", "llc_capacity_per_core",
+      "plugins", "id", "path", "ipc", "inst_window_depth", "llc_latency", "llc_linesize", "llc_associativity", "llc_capacity_per_core",
       "llc_num_mshr_per_core", "num_expected_insts", "traces", "max_addr", "seed", "pagesize_KB", "cap", "debug"};
   return keys;
-}
-
-std::string implementation(const Params& parent, const std::string& interface, const std::vector<std::string>& allowed) {
-  const Params node = parent.child(interface);
-  if (!node.is_map()) node.fail("a map with 'impl' is expected");
-  const std::string name = node.text("impl");
-  if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
-    node.child("impl").fail(interface + " '" + name + "' is unknown" + did_you_mean(name, allowed));
-  }
-  return name;
-}
-
-std::int64_t clock_ratio(const Params& node) {
-  const std::int64_t ratio = node.integer("clock_ratio");
-  if (ratio < 1 || ratio > 1000000) node.child("clock_ratio").fail("must lie between 1 and 1000000");
-  return ratio;
 }
 
 // Errors of parts that know nothing of files get the place of the map that configured them.
@@ -60,38 +43,36 @@ float watermark(const Params& controller, const std::string& key, float otherwis
 }  // namespace
 
 RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string& folder) : folder_(folder) {
-  implementation(config, "Frontend", {"LoadStoreTrace"});
+  implementation_of(config, "Frontend", frontend_names());
   const Params frontend = config.child("Frontend");
-  const std::string trace = frontend.text("path");
-  ratio_.frontend = clock_ratio(frontend);
-  build_memory(config);
+  const FrontEndPlan plan = plan_frontend(frontend);
+  ratio_.frontend = plan.clock_ratio;
+  build_memory(config, plan.cores);
+  frontend_ = make_frontend(plan, frontend, memory_->spec(), folder_);
   check_unread(config, strict);
-  frontend_ = std::make_unique<LoadStoreTrace>(in_folder(trace));
+  open_listeners(config.child("MemorySystem").child("Controller"));
 }
 
-std::string RamulatorRun::in_folder(const std::string& path) const {
-  return folder_.empty() ? path : (std::filesystem::path(folder_) / path).string();
-}
-
-void RamulatorRun::build_memory(const Params& config) {
-  implementation(config, "MemorySystem", {"GenericDRAM"});
+void RamulatorRun::build_memory(const Params& config, int cores) {
+  implementation_of(config, "MemorySystem", {"GenericDRAM"});
   const Params system = config.child("MemorySystem");
-  ratio_.memory = clock_ratio(system);
+  ratio_.memory = read_clock_ratio(system);
   const Params dram = system.child("DRAM");
   const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
   auto spec = std::make_shared<Spec>(at_place(dram, [&] { return resolve(standard, read_device_options(standard, dram)); }));
 
-  const std::string mapper_name = implementation(system, "AddrMapper", address_mapper_names());
+  const std::string mapper_name = implementation_of(system, "AddrMapper", address_mapper_names());
   auto mapper = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper_name, *spec); });
 
-  implementation(system, "Controller", {"Generic"});
+  implementation_of(system, "Controller", {"Generic"});
   const Params controller = system.child("Controller");
   ControllerOptions options;
+  options.cores = cores;
   options.write_low_watermark = watermark(controller, "wr_low_watermark", options.write_low_watermark);
   options.write_high_watermark = watermark(controller, "wr_high_watermark", options.write_high_watermark);
-  options.scheduler = implementation(controller, "Scheduler", scheduler_names());
-  options.refresh = implementation(controller, "RefreshManager", {"AllBank", "None"});
-  options.row_policy = implementation(controller, "RowPolicy", {"OpenRowPolicy", "ClosedRowPolicy"});
+  options.scheduler = implementation_of(controller, "Scheduler", scheduler_names());
+  options.refresh = implementation_of(controller, "RefreshManager", {"AllBank", "None"});
+  options.row_policy = implementation_of(controller, "RowPolicy", {"OpenRowPolicy", "ClosedRowPolicy"});
   if (options.row_policy == "ClosedRowPolicy") {
     options.row_policy_cap = controller.child("RowPolicy").integer("cap", options.row_policy_cap);
   }
@@ -99,19 +80,24 @@ void RamulatorRun::build_memory(const Params& config) {
   if (options.refresh == "AllBank" && spec->refresh && spec->refresh->level < 0) {
     warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + spec->standard + "@" + spec->edition + ", as in Ramulator 2.0");
   }
-  build_listeners(controller);
+  for (const auto& entry : controller.list("plugins")) {
+    const std::string name = implementation_of(entry, "ControllerPlugin", {"TraceRecorder", "CommandCounter"});
+    const Params plugin = entry.child("ControllerPlugin");
+    plugin.text("path");
+    if (name == "CommandCounter") plugin.child("commands_to_count").as_texts();
+  }
 }
 
-void RamulatorRun::build_listeners(const Params& controller) {
+// Only once everything else was found in order: these make files.
+void RamulatorRun::open_listeners(const Params& controller) {
   for (const auto& entry : controller.list("plugins")) {
-    const std::string name = implementation(entry, "ControllerPlugin", {"TraceRecorder", "CommandCounter"});
     const Params plugin = entry.child("ControllerPlugin");
-    const std::string path = in_folder(plugin.text("path"));
-    std::vector<std::string> wanted;
-    if (name == "CommandCounter") wanted = plugin.child("commands_to_count").as_texts();
+    const std::string path = in_folder(folder_, plugin.text("path"));
     for (auto& channel : memory_->channels()) {
       channel->add_listener(at_place(plugin, [&]() -> std::shared_ptr<CommandListener> {
-        if (name == "CommandCounter") return std::make_shared<CommandCounter>(memory_->spec(), wanted, path);
+        if (plugin.text("impl") == "CommandCounter") {
+          return std::make_shared<CommandCounter>(memory_->spec(), plugin.child("commands_to_count").as_texts(), path);
+        }
         return std::make_shared<CommandTrace>(memory_->spec(), path + ".ch" + std::to_string(channel->channel()));
       }));
     }
@@ -137,8 +123,7 @@ void RamulatorRun::run(bool skip) {
 }
 
 std::string RamulatorRun::statistics() const {
-  const Component frontend{"Frontend", frontend_->name(), "", {}, {}};
-  return to_text(frontend) + "\n" + to_text(describe_memory()) + "\n";
+  return to_text(frontend_->describe()) + "\n" + to_text(describe_memory()) + "\n";
 }
 
 Component RamulatorRun::describe_memory() const {

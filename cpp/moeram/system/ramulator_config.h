@@ -25,9 +25,8 @@ class RamulatorRun {
   const MemorySystem& memory() const { return *memory_; }
 
  private:
-  void build_memory(const Params& config);
-  void build_listeners(const Params& controller);
-  std::string in_folder(const std::string& path) const;
+  void build_memory(const Params& config, int cores);
+  void open_listeners(const Params& controller);
   void check_unread(const Params& config, bool strict);
   Component describe_memory() const;
   Component describe_channel(const Controller& controller) const;

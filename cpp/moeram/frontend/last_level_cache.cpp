@@ -1,0 +1,125 @@
+#include "moeram/frontend/last_level_cache.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "moeram/base/errors.h"
+
+namespace moeram {
+namespace {
+
+int floor_log2(std::int64_t value) { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(value))) - 1; }
+
+// Any tag but 0 asks memory to report the read.
+constexpr std::uint64_t kReport = 1;
+
+}  // namespace
+
+LastLevelCache::LastLevelCache(const CacheOptions& options, Deliver deliver) : options_(options), deliver_(std::move(deliver)) {
+  if (options.line_bytes < 1 || options.ways < 1 || options.latency_cycles < 0 || options.mshrs < 1) {
+    throw ConfigError("the last-level cache needs a positive line size, ways and MSHRs and no negative latency");
+  }
+  const std::int64_t sets = options.bytes / (options.line_bytes * options.ways);
+  if (sets < 1) throw ConfigError("the last-level cache of " + std::to_string(options.bytes) + " bytes has no set");
+  // If the number of sets is no power of two the mask has holes and tag and index overlap, as in 2.0.
+  index_shift_ = floor_log2(options.line_bytes);
+  index_mask_ = sets - 1;
+  tag_shift_ = index_shift_ + floor_log2(sets);
+  sets_.resize(static_cast<std::size_t>(sets));
+}
+
+bool LastLevelCache::access(const Access& access) {
+  ++(access.write ? statistics_.write_access : statistics_.read_access);
+  Set& set = sets_[set_of(access.address)];
+  const std::int64_t tag = tag_of(access.address);
+  const auto found = std::find_if(set.begin(), set.end(), [&](const Line& line) { return line.tag == tag; });
+  if (found != set.end() && found->ready) {
+    Line line = *found;
+    line.address = access.address;
+    line.dirty = line.dirty || access.write;
+    set.erase(found);
+    set.push_back(line);
+    hits_.push_back({now_ + options_.latency_cycles, access});
+    return true;
+  }
+  ++(access.write ? statistics_.write_misses : statistics_.read_misses);
+  for (const auto& mshr : mshrs_) {
+    if (aligned(mshr.address) != aligned(access.address)) continue;
+    waiting_[mshr.address].push_back(access);
+    if (Line* line = find_line(mshr)) line->dirty = line->dirty || access.write;
+    return true;
+  }
+  if (static_cast<std::int64_t>(mshrs_.size()) == options_.mshrs) {
+    ++statistics_.mshr_unavailable;
+    return false;
+  }
+  return allocate(access);
+}
+
+bool LastLevelCache::allocate(const Access& access) {
+  const std::size_t index = set_of(access.address);
+  Set& set = sets_[index];
+  const std::int64_t tag = tag_of(access.address);
+  const bool known = std::any_of(set.begin(), set.end(), [&](const Line& line) { return line.tag == tag; });
+  if (!known && static_cast<std::int64_t>(set.size()) >= options_.ways) {
+    const auto victim = std::find_if(set.begin(), set.end(), [](const Line& line) { return line.ready; });
+    if (victim == set.end()) return false;
+    evict(set, victim);
+  }
+  set.push_back({access.address, tag, access.write, false, next_line_});
+  mshrs_.push_back({access.address, index, next_line_++});
+  waiting_[access.address].assign(1, access);
+  misses_.push_back({now_ + options_.latency_cycles, {access.address, false, access.core}});
+  return true;
+}
+
+void LastLevelCache::evict(Set& set, Set::iterator victim) {
+  ++statistics_.evictions;
+  if (victim->dirty) misses_.push_back({now_ + options_.latency_cycles, {victim->address, true, -1}});
+  set.erase(victim);
+}
+
+LastLevelCache::Line* LastLevelCache::find_line(const Mshr& mshr) {
+  Set& set = sets_[mshr.set];
+  const auto found = std::find_if(set.begin(), set.end(), [&](const Line& line) { return line.id == mshr.line; });
+  return found == set.end() ? nullptr : &*found;
+}
+
+// Entries that memory refuses stay and are offered again in every tick; later ones are tried all the same.
+void LastLevelCache::tick(RequestTarget& memory) {
+  ++now_;
+  std::erase_if(misses_, [&](const Timed& entry) {
+    if (entry.due > now_) return false;
+    const auto& access = entry.access;
+    return access.write ? memory.send(kWrite, access.address, -1, 0) : memory.send(kRead, access.address, access.core, kReport);
+  });
+  while (!hits_.empty() && hits_.front().due <= now_) {
+    const Access access = hits_.front().access;
+    hits_.pop_front();
+    waiting_[access.address].assign(1, access);
+    complete(access.address, -1, -1);
+  }
+}
+
+void LastLevelCache::complete(std::int64_t address, Cycle arrive, Cycle depart) {
+  const auto mshr = std::find_if(mshrs_.begin(), mshrs_.end(), [&](const Mshr& entry) { return aligned(entry.address) == aligned(address); });
+  if (mshr != mshrs_.end()) {
+    if (Line* line = find_line(*mshr)) line->ready = true;
+    mshrs_.erase(mshr);
+  }
+  const auto waiting = waiting_.find(address);
+  if (waiting == waiting_.end()) return;
+  const std::vector<Access> accesses = std::move(waiting->second);
+  waiting_.erase(waiting);
+  for (const auto& access : accesses) deliver_(access, arrive, depart);
+}
+
+std::int64_t LastLevelCache::next_event() const {
+  std::int64_t next = hits_.empty() ? kNever : hits_.front().due;
+  for (const auto& entry : misses_) {
+    if (entry.due > now_) return std::min(next, entry.due);
+  }
+  return next;
+}
+
+}  // namespace moeram

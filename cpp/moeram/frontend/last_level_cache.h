@@ -1,0 +1,90 @@
+// The shared last-level cache of Ramulator 2.0's SimpleO3, its oddities included: a miss fetches on write, waiting
+// requests are kept by byte address and overwritten by hits, every retry counts.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+#include "moeram/frontend/frontend.h"
+
+namespace moeram {
+
+struct CacheOptions {
+  std::int64_t latency_cycles = 47;
+  std::int64_t line_bytes = 64;
+  std::int64_t ways = 8;
+  std::int64_t bytes = 0;  // of all cores together
+  std::int64_t mshrs = 0;  // of all cores together
+};
+
+struct CacheStatistics {
+  std::int64_t evictions = 0, read_access = 0, write_access = 0, read_misses = 0, write_misses = 0, mshr_unavailable = 0;
+};
+
+class LastLevelCache {
+ public:
+  struct Access {
+    std::int64_t address = 0;
+    bool write = false;
+    int core = -1;
+  };
+  // Told when the data of an access are there; arrive and depart are memory cycles, -1 if memory was not asked.
+  using Deliver = std::function<void(const Access&, Cycle arrive, Cycle depart)>;
+
+  LastLevelCache(const CacheOptions& options, Deliver deliver);
+
+  // False: refused, try again.
+  bool access(const Access& access);
+  void tick(RequestTarget& memory);
+  void on_read_done(const Request& request) { complete(request.byte_address, request.arrive, request.depart); }
+
+  std::int64_t now() const { return now_; }
+  // The next own tick in which a hit is delivered or a miss is first offered; kNever: none.
+  std::int64_t next_event() const;
+  const CacheStatistics& statistics() const { return statistics_; }
+
+ private:
+  struct Line {
+    std::int64_t address;
+    std::int64_t tag;
+    bool dirty;
+    bool ready;
+    std::uint64_t id;
+  };
+  using Set = std::vector<Line>;  // least recently used first
+  struct Mshr {
+    std::int64_t address;  // of the access that allocated it, to the byte
+    std::size_t set;
+    std::uint64_t line;
+  };
+  struct Timed {
+    std::int64_t due;
+    Access access;
+  };
+
+  std::size_t set_of(std::int64_t address) const { return static_cast<std::size_t>((address >> index_shift_) & index_mask_); }
+  std::int64_t tag_of(std::int64_t address) const { return address >> tag_shift_; }
+  std::int64_t aligned(std::int64_t address) const { return address & ~(options_.line_bytes - 1); }
+  bool allocate(const Access& access);
+  void evict(Set& set, Set::iterator victim);
+  Line* find_line(const Mshr& mshr);
+  void complete(std::int64_t address, Cycle arrive, Cycle depart);
+
+  CacheOptions options_;
+  Deliver deliver_;
+  int index_shift_ = 0;
+  int tag_shift_ = 0;
+  std::int64_t index_mask_ = 0;
+  std::vector<Set> sets_;
+  std::vector<Mshr> mshrs_;
+  std::deque<Timed> misses_;  // reads and write-backs on their way to memory
+  std::deque<Timed> hits_;
+  std::unordered_map<std::int64_t, std::vector<Access>> waiting_;  // by byte address
+  CacheStatistics statistics_;
+  std::int64_t now_ = 0;
+  std::uint64_t next_line_ = 1;
+};
+
+}  // namespace moeram

@@ -1,0 +1,47 @@
+#include "moeram/frontend/simple_o3.h"
+
+#include <algorithm>
+
+#include "moeram/base/errors.h"
+
+namespace moeram {
+
+SimpleO3::SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation)
+    : expected_instructions_(core.expected_instructions),
+      translation_(std::move(translation)),
+      cache_(cache, [this](const LastLevelCache::Access& access, Cycle arrive, Cycle depart) {
+        if (access.core >= 0) cores_[static_cast<std::size_t>(access.core)].deliver(access.address, arrive, depart);
+      }) {
+  if (core.ipc < 1 || core.window < 1) throw ConfigError("SimpleO3: ipc and inst_window_depth must be at least 1");
+  for (const auto& path : traces) cores_.emplace_back(static_cast<int>(cores_.size()), core, read_core_trace(path));
+}
+
+void SimpleO3::tick(RequestTarget& memory) {
+  cache_.tick(memory);
+  for (auto& core : cores_) core.tick(cache_, *translation_);
+}
+
+bool SimpleO3::finished() const {
+  return std::all_of(cores_.begin(), cores_.end(), [](const Core& core) { return core.finished(); });
+}
+
+Component SimpleO3::describe() const {
+  Component out{"Frontend", "SimpleO3", "", {}, {}};
+  for (std::size_t i = 0; i < cores_.size(); ++i) {
+    const std::string suffix = "_core_" + std::to_string(i);
+    out.add("memory_access_cycles_recorded" + suffix, cores_[i].memory_access_cycles());
+    out.add("cycles_recorded" + suffix, cores_[i].finished_at());
+  }
+  const CacheStatistics& cache = cache_.statistics();
+  out.add("llc_mshr_unavailable", cache.mshr_unavailable);
+  out.add("llc_read_misses", cache.read_misses);
+  out.add("llc_read_access", cache.read_access);
+  out.add("llc_write_misses", cache.write_misses);
+  out.add("llc_write_access", cache.write_access);
+  out.add("llc_eviction", cache.evictions);
+  out.add("num_expected_insts", expected_instructions_);
+  out.children.push_back({"Translation", translation_->name(), "", {}, {}});
+  return out;
+}
+
+}  // namespace moeram
