@@ -25,10 +25,10 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       row_policy_(make_row_policy(options.row_policy, spec, options.row_policy_cap)),
       low_mark_(options.write_low_watermark * kQueueSize),
       high_mark_(options.write_high_watermark * kQueueSize),
-      read_(kQueueSize),
-      write_(kQueueSize),
-      active_(kQueueSize),
-      priority_(kPriorityQueueSize),
+      read_(kQueueSize, true),
+      write_(kQueueSize, true),
+      active_(kQueueSize, false),
+      priority_(kPriorityQueueSize, false),
       issued_(spec.commands.size(), 0) {
   const auto cores = static_cast<std::size_t>(options.cores);
   statistics_.core_row_hits.assign(cores, 0);
@@ -49,8 +49,8 @@ bool Controller::send(Request request) {
   const bool is_write = request.kind == kWrite;
   ++(request.kind == kRead ? statistics_.read_attempts : is_write ? statistics_.write_attempts : statistics_.other_attempts);
   if (request.kind == kRead) {
-    for (int i = 0; i < write_.size(); ++i) {
-      if (!same_target(request, write_.at(i))) continue;
+    for (int slot = write_.first(); slot != RequestQueue::kNone; slot = write_.next(slot)) {
+      if (!same_target(request, write_.at(slot))) continue;
       request.depart = now_ + 1;
       pending_.push_back(request);
       quiet_ = false;
@@ -58,7 +58,7 @@ bool Controller::send(Request request) {
     }
   }
   request.arrive = now_;
-  const bool accepted = (is_write ? write_ : read_).push(request);
+  const bool accepted = (is_write ? write_ : read_).push(request, device_);
   if (accepted) quiet_ = false;
   return accepted;
 }
@@ -66,7 +66,7 @@ bool Controller::send(Request request) {
 bool Controller::send_first(Request request) {
   prepare(request);
   quiet_ = false;
-  return priority_.push(request);
+  return priority_.push(request, device_);
 }
 
 void Controller::refuse_again(const Request& request, std::int64_t times) {
@@ -82,7 +82,7 @@ void Controller::tick() {
   refresh_->tick(now_, *this);
   const Choice choice = choose();
   if (choice.queue == nullptr) return;
-  Request& request = choice.queue->at(choice.position);
+  Request& request = choice.queue->at(choice.slot);
   row_policy_->on_choice(choice.command, request, *this);
   for (const auto& listener : listeners_) listener->on_command(now_, choice.command, request);
   count_row_state(request);
@@ -113,8 +113,8 @@ Controller::Choice Controller::choose() {
   if (choice.queue == nullptr) {
     if (!priority_.empty()) {
       priority_.evaluate(device_);
-      if (priority_.ready_at(0) > now_) return {};
-      choice = {&priority_, 0, priority_.next_command(0)};
+      if (priority_.ready_at(priority_.first()) > now_) return {};
+      choice = {&priority_, priority_.first(), priority_.next_command(priority_.first())};
     } else {
       update_write_mode();
       choice = choose_from(write_mode_ ? write_ : read_);
@@ -127,9 +127,9 @@ Controller::Choice Controller::choose() {
 Controller::Choice Controller::choose_from(RequestQueue& queue) {
   if (queue.empty()) return {};
   queue.evaluate(device_);
-  const int position = scheduler_->choose(queue, now_);
-  if (position < 0) return {};
-  return {&queue, position, queue.next_command(position)};
+  const int slot = scheduler_->choose(queue, now_);
+  if (slot == RequestQueue::kNone) return {};
+  return {&queue, slot, queue.next_command(slot)};
 }
 
 void Controller::update_write_mode() {
@@ -143,9 +143,9 @@ void Controller::update_write_mode() {
 // A row opened for a request is not closed before that request got its data, not even by a refresh.
 bool Controller::closes_a_row_in_use(const Choice& choice) const {
   if (!spec_.commands[static_cast<std::size_t>(choice.command)].closing) return false;
-  const Address& wanted = choice.queue->at(choice.position).address;
-  for (int i = 0; i < active_.size(); ++i) {
-    const Address& used = active_.at(i).address;
+  const Address& wanted = choice.queue->at(choice.slot).address;
+  for (int slot = active_.first(); slot != RequestQueue::kNone; slot = active_.next(slot)) {
+    const Address& used = active_.at(slot).address;
     bool same = true;
     for (int level = 0; level <= spec_.bank_level && same; ++level) {
       const auto l = static_cast<std::size_t>(level);
@@ -176,20 +176,19 @@ void Controller::count_row_state(Request& request) {
 }
 
 void Controller::issue(const Choice& choice) {
-  Request& request = choice.queue->at(choice.position);
+  const Request request = choice.queue->at(choice.slot);
   device_.issue(choice.command, request.address, now_);
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
     if (request.kind == kRead) {
-      request.depart = now_ + spec_.read_latency;
       pending_.push_back(request);
+      pending_.back().depart = now_ + spec_.read_latency;
     }
-    const Request done = request;
-    choice.queue->remove(choice.position);
-    if (sink_ != nullptr) sink_->on_final_command(now_, done);
+    choice.queue->remove(choice.slot);
+    if (sink_ != nullptr) sink_->on_final_command(now_, request);
   } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening) {
     // Unprotected in its own queue if the active one is full.
-    if (active_.push(request)) choice.queue->remove(choice.position);
+    if (active_.push(request, device_)) choice.queue->remove(choice.slot);
   }
 }
 
@@ -202,10 +201,11 @@ Cycle Controller::next_event() {
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
   active_.evaluate(device_);
   next = std::min(next, active_.next_ready_after(now_));
-  if (!active_.empty() && scheduler_->choose(active_, now_) >= 0) return std::max(next, now_ + 1);
+  if (!active_.empty() && scheduler_->choose(active_, now_) != RequestQueue::kNone) return std::max(next, now_ + 1);
   if (!priority_.empty()) {
     priority_.evaluate(device_);
-    if (priority_.ready_at(0) > now_) next = std::min(next, priority_.ready_at(0));
+    const Cycle ready = priority_.ready_at(priority_.first());
+    if (ready > now_) next = std::min(next, ready);
   } else {
     RequestQueue& queue = write_mode_ ? write_ : read_;
     queue.evaluate(device_);
@@ -234,12 +234,12 @@ std::vector<std::int64_t> Controller::canonical() const {
     out.push_back(queue->size());
     // Ages are compared across queues only inside one queue, so their order is enough.
     std::vector<Cycle> ages;
-    for (int i = 0; i < queue->size(); ++i) ages.push_back(queue->at(i).arrive);
+    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) ages.push_back(queue->at(slot).arrive);
     std::sort(ages.begin(), ages.end());
     ages.erase(std::unique(ages.begin(), ages.end()), ages.end());
-    for (int i = 0; i < queue->size(); ++i) {
-      add(queue->at(i));
-      out.push_back(std::lower_bound(ages.begin(), ages.end(), queue->at(i).arrive) - ages.begin());
+    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) {
+      add(queue->at(slot));
+      out.push_back(std::lower_bound(ages.begin(), ages.end(), queue->at(slot).arrive) - ages.begin());
     }
   }
   out.push_back(static_cast<std::int64_t>(pending_.size()));

@@ -75,7 +75,7 @@ class Controller : public MemoryPort {
  private:
   struct Choice {
     RequestQueue* queue = nullptr;  // nothing chosen
-    int position = 0;
+    int slot = 0;
     int command = -1;
   };
   void count_queues(Cycle ticks);

@@ -1,8 +1,8 @@
-// A queue of requests in order of insertion with removal anywhere, and beside each request what the device
-// last said of it: the next command and the cycle from which it may be issued.
+// A queue of requests in order of insertion, and what the device last said of them: the next command of each and the
+// cycle from which it may be issued. Requests that only want a row open in one bank are kept by bank: all that would
+// next get the same command in the same bank become ready together, so only the oldest of them is looked at.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -13,79 +13,76 @@ namespace moeram {
 
 class RequestQueue {
  public:
-  // Ramulator 2.0 lets one request more than the nominal size in.
-  explicit RequestQueue(int nominal_size) : nominal_size_(nominal_size) {}
+  static constexpr int kNone = -1;
 
-  int size() const { return static_cast<int>(order_.size()); }
-  bool empty() const { return order_.empty(); }
-  bool full() const { return size() > nominal_size_; }
-  int nominal_size() const { return nominal_size_; }
+  // Ramulator 2.0 lets one request more than the nominal size in. `by_bank` needs requests of one kind only.
+  RequestQueue(int nominal_size, bool by_bank) : nominal_size_(nominal_size), by_bank_(by_bank) {}
+
+  int size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  bool full() const { return size_ > nominal_size_; }
 
   // False if full. By value: the request may stand in this very queue.
-  bool push(Request request) {
-    if (full()) return false;
-    if (free_.empty()) {
-      free_.push_back(static_cast<int>(slots_.size()));
-      slots_.emplace_back();
-    }
-    const int slot = free_.back();
-    free_.pop_back();
-    slots_[static_cast<std::size_t>(slot)] = {request, -1, 0};
-    order_.push_back(slot);
-    ++unevaluated_;
-    return true;
-  }
+  bool push(Request request, const Device& device);
+  void remove(int slot);
 
-  // Positions count from the oldest.
-  Request& at(int position) { return entry(position).request; }
-  const Request& at(int position) const { return entry(position).request; }
-  int next_command(int position) const { return entry(position).next_command; }
-  Cycle ready_at(int position) const { return entry(position).ready_at; }
+  // Slots from the oldest to the newest; kNone ends.
+  int first() const { return first_; }
+  int next(int slot) const { return entry(slot).next; }
+  Request& at(int slot) { return slots_[static_cast<std::size_t>(slot)].request; }
+  const Request& at(int slot) const { return slots_[static_cast<std::size_t>(slot)].request; }
 
-  void remove(int position) {
-    free_.push_back(order_[static_cast<std::size_t>(position)]);
-    order_.erase(order_.begin() + position);
-  }
-
-  // Ask the device again about every request if it changed since, else only about those that came since.
+  // Ask the device again about whatever may have changed.
   void evaluate(const Device& device) {
-    const int first = evaluated_version_ == device.version() ? std::max(0, size() - unevaluated_) : 0;
-    for (int position = first; position < size(); ++position) {
-      Entry& item = entry(position);
-      const Request& request = item.request;
-      item.next_command = device.prerequisite(request.final_command, request.address, request.bank);
-      item.ready_at = device.ready_at(item.next_command, request.address, request.bank);
-      if (item.next_command == request.final_command) item.ready_at = std::max(item.ready_at, request.not_before);
-    }
-    evaluated_version_ = device.version();
-    unevaluated_ = 0;
+    if (evaluated_version_ != device.version() || stale_) evaluate_changed(device);
   }
-
+  // Of the last evaluation: among ready requests the smallest arrival, then the oldest.
+  int oldest_ready(Cycle now) const;
+  int next_command(int slot) const { return entry(slot).next_command; }
+  Cycle ready_at(int slot) const { return entry(slot).ready_at; }
   // Earliest ready cycle after `now`; kNever if there is none.
-  Cycle next_ready_after(Cycle now) const {
-    Cycle next = kNever;
-    for (const int slot : order_) {
-      const Cycle ready = slots_[static_cast<std::size_t>(slot)].ready_at;
-      if (ready > now) next = std::min(next, ready);
-    }
-    return next;
-  }
+  Cycle next_ready_after(Cycle now) const;
 
  private:
   struct Entry {
     Request request;
-    int next_command = -1;
+    int previous = kNone, next = kNone;            // by age
+    int bank_previous = kNone, bank_next = kNone;  // by age in the bank
+    int next_command = -1;                         // valid for leaders and loose entries
     Cycle ready_at = 0;
+    std::uint64_t age = 0;
+    bool loose = false;
   };
-  Entry& entry(int position) { return slots_[static_cast<std::size_t>(order_[static_cast<std::size_t>(position)])]; }
-  const Entry& entry(int position) const { return slots_[static_cast<std::size_t>(order_[static_cast<std::size_t>(position)])]; }
+  // The oldest request of each kind of wish in a bank: `hit` wants the open row, `other` the bank opened or closed.
+  struct Bank {
+    int first = kNone, last = kNone;
+    int hit = kNone, other = kNone;
+    std::uint64_t state_version = 0;
+    bool stale = false;
+  };
+
+  Entry& entry(int slot) { return slots_[static_cast<std::size_t>(slot)]; }
+  const Entry& entry(int slot) const { return slots_[static_cast<std::size_t>(slot)]; }
+  bool older(int a, int b) const;
+  void evaluate_changed(const Device& device);
+  void evaluate_loose(Entry& item, const Device& device);
+  void evaluate_bank(int number, const Device& device);
+  void find_leaders(Bank& bank, int number, const Device& device);
+  void link_to_bank(int slot, int number);
+  void unlink_from_bank(int slot, int number);
 
   int nominal_size_;
+  bool by_bank_;
+  int size_ = 0;
   std::vector<Entry> slots_;
-  std::vector<int> order_;
   std::vector<int> free_;
+  int first_ = kNone, last_ = kNone;
+  std::vector<Bank> banks_;
+  std::vector<int> occupied_;  // banks with requests
+  std::vector<int> loose_;     // slots without a place in a bank, oldest first
+  std::uint64_t next_age_ = 0;
   std::uint64_t evaluated_version_ = 0;
-  int unevaluated_ = 0;  // pushed at the end since the last evaluation; may count removed ones too
+  bool stale_ = false;
 };
 
 }  // namespace moeram

@@ -9,8 +9,8 @@ namespace {
 constexpr Cycle kNeverIssued = -1;
 }
 
-Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())) {
-  const int levels = spec.bank_level + 1;
+Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1) {
+  const int levels = levels_;
   const auto n = static_cast<std::size_t>(commands_);
   int nodes = 0;
   for (int level = 0; level < levels; ++level) {
@@ -42,6 +42,12 @@ Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.
       history += history_window_.back() * spec.nodes_at(level);
     }
   }
+  for (std::size_t command = 0; command < n; ++command) {
+    checked_levels_.push_back(std::min(spec.commands[command].scope, spec.bank_level) + 1);
+    only_wants_row_.push_back(preq_level_[command] == spec.bank_level &&
+                              spec.prerequisites[static_cast<std::size_t>(spec.bank_level)][command] == Prerequisite::row_open);
+  }
+  bank_versions_.assign(static_cast<std::size_t>(spec.banks()), 1);
   history_.assign(static_cast<std::size_t>(history), kNeverIssued);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
@@ -120,12 +126,7 @@ int Device::same_banks_prerequisite(int command, const Address& address, BankRan
 }
 
 Cycle Device::ready_at(int command, const Address& address, int bank) const {
-  const int scope = std::min(spec_.commands[static_cast<std::size_t>(command)].scope, spec_.bank_level);
-  if (bank < 0) return earliest_below(0, 0, command, address);
-  const int* ancestor = &ancestors_[static_cast<std::size_t>(bank * (spec_.bank_level + 1))];
-  Cycle latest = 0;
-  for (int level = 0; level <= scope; ++level) latest = std::max(latest, earliest_[static_cast<std::size_t>(ancestor[level] + command)]);
-  return latest;
+  return bank < 0 ? earliest_below(0, 0, command, address) : ready_in_bank(command, bank);
 }
 
 Cycle Device::earliest_below(int level, int node, int command, const Address& address) const {
@@ -252,6 +253,7 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
   for (int b = banks.begin; b < banks.end; ++b) {
     if (same_only && b - banks.begin != number) continue;
     Bank& bank = banks_[static_cast<std::size_t>(b)];
+    ++bank_versions_[static_cast<std::size_t>(b)];
     switch (action) {
       case Action::open_row:
       case Action::open_row_in_all_banks:

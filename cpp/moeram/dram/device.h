@@ -2,6 +2,7 @@
 // Flat arrays indexed by (node, command); nothing here allocates after construction.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -33,6 +34,21 @@ class Device {
   // Run what became due by itself (the end of a refresh). Called first in every tick.
   void tick(Cycle now);
   Cycle next_event() const { return next_later_; }
+
+  // The same for a command to one bank.
+  Cycle ready_in_bank(int command, int bank) const {
+    const int* ancestor = &ancestors_[static_cast<std::size_t>(bank * levels_)];
+    Cycle latest = earliest_[static_cast<std::size_t>(ancestor[0] + command)];
+    for (int level = 1; level < checked_levels_[static_cast<std::size_t>(command)]; ++level) {
+      latest = std::max(latest, earliest_[static_cast<std::size_t>(ancestor[level] + command)]);
+    }
+    return latest;
+  }
+  // True if the prerequisite of a command is decided by the open row of its bank alone.
+  bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)]; }
+  std::int32_t open_row(int bank) const { return banks_[static_cast<std::size_t>(bank)].row; }
+  // Changes whenever a bank's state may have changed; never 0.
+  std::uint64_t bank_version(int bank) const { return bank_versions_[static_cast<std::size_t>(bank)]; }
 
   // Changes whenever an answer of prerequisite() or ready_at() may have changed.
   std::uint64_t version() const { return version_; }
@@ -79,6 +95,10 @@ class Device {
 
   const Spec& spec_;
   int commands_;
+  int levels_;
+  std::vector<int> checked_levels_;  // [command] levels of which the ready check asks
+  std::vector<bool> only_wants_row_;
+  std::vector<std::uint64_t> bank_versions_;
   std::vector<int> fanout_;         // [level] banks below one node
   std::vector<int> level_offset_;   // [level] first node in earliest_
   std::vector<int> ancestors_;      // [bank][level] offset into earliest_

@@ -8,14 +8,7 @@ namespace moeram {
 
 class FrFcfs : public Scheduler {
  public:
-  int choose(const RequestQueue& queue, Cycle now) override {
-    int best = -1;
-    for (int i = 0; i < queue.size(); ++i) {
-      if (queue.ready_at(i) > now) continue;
-      if (best < 0 || queue.at(i).arrive < queue.at(best).arrive) best = i;
-    }
-    return best;
-  }
+  int choose(const RequestQueue& queue, Cycle now) override { return queue.oldest_ready(now); }
   std::string name() const override { return "FRFCFS"; }
 };
 

@@ -9,8 +9,8 @@
 
 namespace moeram {
 
-// The queue is evaluated at `now` before the call. The answer is the position of a request whose next command is ready,
-// or -1 if none is. A scheduler may keep state but must not change the queue.
+// The queue is evaluated before the call. The answer is the slot of a request whose next command is ready at `now`, or
+// RequestQueue::kNone. A scheduler may keep state but must not change the queue.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;

@@ -1,0 +1,155 @@
+#include "moeram/controller/queue.h"
+
+#include <algorithm>
+
+namespace moeram {
+
+bool RequestQueue::push(Request request, const Device& device) {
+  if (full()) return false;
+  if (free_.empty()) {
+    free_.push_back(static_cast<int>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const int slot = free_.back();
+  free_.pop_back();
+  Entry& item = entry(slot);
+  item = Entry{};
+  item.request = request;
+  item.age = next_age_++;
+  item.previous = last_;
+  (last_ == kNone ? first_ : entry(last_).next) = slot;
+  last_ = slot;
+  ++size_;
+  stale_ = true;
+  item.loose = !by_bank_ || request.bank < 0 || request.not_before > 0 || !device.only_wants_row(request.final_command);
+  if (item.loose) {
+    loose_.push_back(slot);
+  } else {
+    if (banks_.empty()) banks_.resize(static_cast<std::size_t>(device.spec().banks()));
+    link_to_bank(slot, request.bank);
+  }
+  return true;
+}
+
+void RequestQueue::remove(int slot) {
+  Entry& item = entry(slot);
+  (item.previous == kNone ? first_ : entry(item.previous).next) = item.next;
+  (item.next == kNone ? last_ : entry(item.next).previous) = item.previous;
+  if (item.loose) {
+    loose_.erase(std::find(loose_.begin(), loose_.end(), slot));
+  } else {
+    unlink_from_bank(slot, item.request.bank);
+  }
+  free_.push_back(slot);
+  --size_;
+}
+
+void RequestQueue::link_to_bank(int slot, int number) {
+  Bank& bank = banks_[static_cast<std::size_t>(number)];
+  if (bank.first == kNone) {
+    occupied_.push_back(number);
+    bank.first = slot;
+    bank.state_version = 0;
+  } else {
+    entry(bank.last).bank_next = slot;
+    entry(slot).bank_previous = bank.last;
+  }
+  bank.last = slot;
+  bank.stale = true;
+}
+
+void RequestQueue::unlink_from_bank(int slot, int number) {
+  Bank& bank = banks_[static_cast<std::size_t>(number)];
+  const Entry& item = entry(slot);
+  (item.bank_previous == kNone ? bank.first : entry(item.bank_previous).bank_next) = item.bank_next;
+  (item.bank_next == kNone ? bank.last : entry(item.bank_next).bank_previous) = item.bank_previous;
+  if (bank.hit == slot || bank.other == slot) bank.state_version = 0;  // a new leader has to be found
+  if (bank.first == kNone) {
+    *std::find(occupied_.begin(), occupied_.end(), number) = occupied_.back();
+    occupied_.pop_back();
+  }
+}
+
+bool RequestQueue::older(int a, int b) const {
+  const Entry& x = entry(a);
+  const Entry& y = entry(b);
+  return x.request.arrive != y.request.arrive ? x.request.arrive < y.request.arrive : x.age < y.age;
+}
+
+void RequestQueue::evaluate_changed(const Device& device) {
+  const bool all = evaluated_version_ != device.version();
+  for (const int number : occupied_) {
+    if (all || banks_[static_cast<std::size_t>(number)].stale) evaluate_bank(number, device);
+  }
+  for (const int slot : loose_) {
+    Entry& item = entry(slot);
+    if (all || item.next_command < 0) evaluate_loose(item, device);
+  }
+  evaluated_version_ = device.version();
+  stale_ = false;
+}
+
+void RequestQueue::evaluate_loose(Entry& item, const Device& device) {
+  const Request& request = item.request;
+  item.next_command = device.prerequisite(request.final_command, request.address, request.bank);
+  item.ready_at = device.ready_at(item.next_command, request.address, request.bank);
+  if (item.next_command == request.final_command) item.ready_at = std::max(item.ready_at, request.not_before);
+}
+
+void RequestQueue::evaluate_bank(int number, const Device& device) {
+  Bank& bank = banks_[static_cast<std::size_t>(number)];
+  if (bank.stale || bank.state_version != device.bank_version(number)) find_leaders(bank, number, device);
+  if (bank.hit != kNone) {
+    Entry& item = entry(bank.hit);
+    item.next_command = item.request.final_command;
+    item.ready_at = device.ready_in_bank(item.next_command, number);
+  }
+  if (bank.other != kNone) {
+    Entry& item = entry(bank.other);
+    item.next_command = device.row_open(number) ? device.spec().close_one : device.spec().open_one;
+    item.ready_at = device.ready_in_bank(item.next_command, number);
+  }
+}
+
+void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
+  const bool same_state = bank.state_version == device.bank_version(number);
+  if (!same_state) bank.hit = bank.other = kNone;
+  const bool open = device.row_open(number);
+  const int row_level = device.spec().row_level;
+  // A request that came since can lead only where nobody leads yet.
+  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (open && bank.hit == kNone)); slot = entry(slot).bank_next) {
+    const bool hits = open && device.open_row(number) == at(slot).address[static_cast<std::size_t>(row_level)];
+    int& leader = hits ? bank.hit : bank.other;
+    if (leader == kNone) leader = slot;
+  }
+  bank.state_version = device.bank_version(number);
+  bank.stale = false;
+}
+
+int RequestQueue::oldest_ready(Cycle now) const {
+  int best = kNone;
+  const auto consider = [&](int slot) {
+    if (slot != kNone && entry(slot).ready_at <= now && (best == kNone || older(slot, best))) best = slot;
+  };
+  for (const int number : occupied_) {
+    consider(banks_[static_cast<std::size_t>(number)].hit);
+    consider(banks_[static_cast<std::size_t>(number)].other);
+  }
+  for (const int slot : loose_) consider(slot);
+  return best;
+}
+
+Cycle RequestQueue::next_ready_after(Cycle now) const {
+  Cycle next = kNever;
+  const auto consider = [&](int slot) {
+    if (slot != kNone && entry(slot).ready_at > now) next = std::min(next, entry(slot).ready_at);
+  };
+  for (const int number : occupied_) {
+    consider(banks_[static_cast<std::size_t>(number)].hit);
+    consider(banks_[static_cast<std::size_t>(number)].other);
+  }
+  for (const int slot : loose_) consider(slot);
+  return next;
+}
+
+}  // namespace moeram
