@@ -49,8 +49,8 @@ bool Controller::send(Request request) {
   const bool is_write = request.kind == kWrite;
   ++(request.kind == kRead ? statistics_.read_attempts : is_write ? statistics_.write_attempts : statistics_.other_attempts);
   if (request.kind == kRead) {
-    for (int slot = write_.first(); slot != RequestQueue::kNone; slot = write_.next(slot)) {
-      if (!same_target(request, write_.at(slot))) continue;
+    const auto same = [&](const Request& write) { return same_target(request, write); };
+    if (write_.find_in_bank(request, same) != RequestQueue::kNone) {
       request.depart = now_ + 1;
       pending_.push_back(request);
       quiet_ = false;
@@ -184,11 +184,14 @@ void Controller::issue(const Choice& choice) {
       pending_.push_back(request);
       pending_.back().depart = now_ + spec_.read_latency;
     }
+    freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
     choice.queue->remove(choice.slot);
     if (sink_ != nullptr) sink_->on_final_command(now_, request);
   } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening) {
     // Unprotected in its own queue if the active one is full.
-    if (active_.push(request, device_)) choice.queue->remove(choice.slot);
+    if (!active_.push(request, device_)) return;
+    freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
+    choice.queue->remove(choice.slot);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "moeram/controller/listener.h"
@@ -50,6 +51,8 @@ class Controller : public MemoryPort {
   Cycle next_event();
   // True if the last tick did nothing and nothing was accepted since.
   bool quiet() const { return quiet_; }
+  // True once if the read or write queue lost a request since the last call.
+  bool take_freed() { return std::exchange(freed_, false); }
   // Let `cycles` ticks pass in which nothing happens.
   void pass(Cycle cycles);
 
@@ -102,6 +105,7 @@ class Controller : public MemoryPort {
   RequestQueue read_, write_, active_, priority_;
   std::deque<Request> pending_;
   bool write_mode_ = false;
+  bool freed_ = false;
   bool quiet_ = false;  // the last tick did nothing and nothing came since
   Cycle now_ = 0;
   ControllerStatistics statistics_;

@@ -26,6 +26,7 @@ bool RequestQueue::push(Request request, const Device& device) {
     loose_.push_back(slot);
   } else {
     if (banks_.empty()) banks_.resize(static_cast<std::size_t>(device.spec().banks()));
+    row_level_ = static_cast<std::size_t>(device.spec().row_level);
     link_to_bank(slot, request.bank);
   }
   return true;
@@ -42,6 +43,7 @@ void RequestQueue::remove(int slot) {
   }
   free_.push_back(slot);
   --size_;
+  stale_ = true;  // the earliest ready time may have been its own
 }
 
 void RequestQueue::link_to_bank(int slot, int number) {
@@ -49,13 +51,16 @@ void RequestQueue::link_to_bank(int slot, int number) {
   if (bank.first == kNone) {
     occupied_.push_back(number);
     bank.first = slot;
+    bank.hit = bank.other = kNone;
     bank.state_version = 0;
+    bank.open = false;
   } else {
     entry(bank.last).bank_next = slot;
     entry(slot).bank_previous = bank.last;
   }
   bank.last = slot;
   bank.stale = true;
+  if (int& leader = hits(bank, slot) ? bank.hit : bank.other; leader == kNone) leader = slot;
 }
 
 void RequestQueue::unlink_from_bank(int slot, int number) {
@@ -63,7 +68,14 @@ void RequestQueue::unlink_from_bank(int slot, int number) {
   const Entry& item = entry(slot);
   (item.bank_previous == kNone ? bank.first : entry(item.bank_previous).bank_next) = item.bank_next;
   (item.bank_next == kNone ? bank.last : entry(item.bank_next).bank_previous) = item.bank_previous;
-  if (bank.hit == slot || bank.other == slot) bank.state_version = 0;  // a new leader has to be found
+  if (bank.hit == slot || bank.other == slot) {
+    // The next one that wants the same; all before it want something else.
+    const bool hit = bank.hit == slot;
+    int heir = item.bank_next;
+    while (heir != kNone && hits(bank, heir) != hit) heir = entry(heir).bank_next;
+    (hit ? bank.hit : bank.other) = heir;
+    bank.stale = stale_ = true;
+  }
   if (bank.first == kNone) {
     *std::find(occupied_.begin(), occupied_.end(), number) = occupied_.back();
     occupied_.pop_back();
@@ -78,12 +90,17 @@ bool RequestQueue::older(int a, int b) const {
 
 void RequestQueue::evaluate_changed(const Device& device) {
   const bool all = evaluated_version_ != device.version();
+  earliest_ready_ = kNever;
   for (const int number : occupied_) {
-    if (all || banks_[static_cast<std::size_t>(number)].stale) evaluate_bank(number, device);
+    Bank& bank = banks_[static_cast<std::size_t>(number)];
+    if (all || bank.stale) evaluate_bank(number, device);
+    if (bank.hit != kNone) earliest_ready_ = std::min(earliest_ready_, entry(bank.hit).ready_at);
+    if (bank.other != kNone) earliest_ready_ = std::min(earliest_ready_, entry(bank.other).ready_at);
   }
   for (const int slot : loose_) {
     Entry& item = entry(slot);
     if (all || item.next_command < 0) evaluate_loose(item, device);
+    earliest_ready_ = std::min(earliest_ready_, item.ready_at);
   }
   evaluated_version_ = device.version();
   stale_ = false;
@@ -98,7 +115,8 @@ void RequestQueue::evaluate_loose(Entry& item, const Device& device) {
 
 void RequestQueue::evaluate_bank(int number, const Device& device) {
   Bank& bank = banks_[static_cast<std::size_t>(number)];
-  if (bank.stale || bank.state_version != device.bank_version(number)) find_leaders(bank, number, device);
+  if (bank.state_version != device.bank_version(number)) find_leaders(bank, number, device);
+  bank.stale = false;
   if (bank.hit != kNone) {
     Entry& item = entry(bank.hit);
     item.next_command = item.request.final_command;
@@ -106,27 +124,22 @@ void RequestQueue::evaluate_bank(int number, const Device& device) {
   }
   if (bank.other != kNone) {
     Entry& item = entry(bank.other);
-    item.next_command = device.row_open(number) ? device.spec().close_one : device.spec().open_one;
+    item.next_command = bank.open ? device.spec().close_one : device.spec().open_one;
     item.ready_at = device.ready_in_bank(item.next_command, number);
   }
 }
 
 void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
-  const bool same_state = bank.state_version == device.bank_version(number);
-  if (!same_state) bank.hit = bank.other = kNone;
-  const bool open = device.row_open(number);
-  const int row_level = device.spec().row_level;
-  // A request that came since can lead only where nobody leads yet.
-  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (open && bank.hit == kNone)); slot = entry(slot).bank_next) {
-    const bool hits = open && device.open_row(number) == at(slot).address[static_cast<std::size_t>(row_level)];
-    int& leader = hits ? bank.hit : bank.other;
-    if (leader == kNone) leader = slot;
-  }
   bank.state_version = device.bank_version(number);
-  bank.stale = false;
+  bank.open = device.row_open(number);
+  bank.row = device.open_row(number);
+  bank.hit = bank.other = kNone;
+  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (bank.open && bank.hit == kNone)); slot = entry(slot).bank_next) {
+    if (int& leader = hits(bank, slot) ? bank.hit : bank.other; leader == kNone) leader = slot;
+  }
 }
 
-int RequestQueue::oldest_ready(Cycle now) const {
+int RequestQueue::find_oldest_ready(Cycle now) const {
   int best = kNone;
   const auto consider = [&](int slot) {
     if (slot != kNone && entry(slot).ready_at <= now && (best == kNone || older(slot, best))) best = slot;
@@ -139,7 +152,7 @@ int RequestQueue::oldest_ready(Cycle now) const {
   return best;
 }
 
-Cycle RequestQueue::next_ready_after(Cycle now) const {
+Cycle RequestQueue::find_next_ready(Cycle now) const {
   Cycle next = kNever;
   const auto consider = [&](int slot) {
     if (slot != kNone && entry(slot).ready_at > now) next = std::min(next, entry(slot).ready_at);

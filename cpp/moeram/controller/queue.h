@@ -37,11 +37,28 @@ class RequestQueue {
     if (evaluated_version_ != device.version() || stale_) evaluate_changed(device);
   }
   // Of the last evaluation: among ready requests the smallest arrival, then the oldest.
-  int oldest_ready(Cycle now) const;
+  int oldest_ready(Cycle now) const { return earliest_ready_ > now ? kNone : find_oldest_ready(now); }
+  // A request to the same bank for which `same` holds, the oldest first; kNone if there is none.
+  template <class Same>
+  int find_in_bank(const Request& request, Same same) const {
+    if (!by_bank_ || request.bank < 0 || banks_.empty()) {
+      for (int slot = first_; slot != kNone; slot = entry(slot).next) {
+        if (same(at(slot))) return slot;
+      }
+      return kNone;
+    }
+    for (int slot = banks_[static_cast<std::size_t>(request.bank)].first; slot != kNone; slot = entry(slot).bank_next) {
+      if (same(at(slot))) return slot;
+    }
+    for (const int slot : loose_) {
+      if (same(at(slot))) return slot;
+    }
+    return kNone;
+  }
   int next_command(int slot) const { return entry(slot).next_command; }
   Cycle ready_at(int slot) const { return entry(slot).ready_at; }
   // Earliest ready cycle after `now`; kNever if there is none.
-  Cycle next_ready_after(Cycle now) const;
+  Cycle next_ready_after(Cycle now) const { return earliest_ready_ > now ? earliest_ready_ : find_next_ready(now); }
 
  private:
   struct Entry {
@@ -57,17 +74,22 @@ class RequestQueue {
   struct Bank {
     int first = kNone, last = kNone;
     int hit = kNone, other = kNone;
-    std::uint64_t state_version = 0;
+    std::uint64_t state_version = 0;  // of the bank when the leaders were found
+    bool open = false;                // its state then
+    std::int32_t row = 0;
     bool stale = false;
   };
 
   Entry& entry(int slot) { return slots_[static_cast<std::size_t>(slot)]; }
   const Entry& entry(int slot) const { return slots_[static_cast<std::size_t>(slot)]; }
   bool older(int a, int b) const;
+  int find_oldest_ready(Cycle now) const;
+  Cycle find_next_ready(Cycle now) const;
   void evaluate_changed(const Device& device);
   void evaluate_loose(Entry& item, const Device& device);
   void evaluate_bank(int number, const Device& device);
   void find_leaders(Bank& bank, int number, const Device& device);
+  bool hits(const Bank& bank, int slot) const { return bank.open && at(slot).address[row_level_] == bank.row; }
   void link_to_bank(int slot, int number);
   void unlink_from_bank(int slot, int number);
 
@@ -83,6 +105,8 @@ class RequestQueue {
   std::uint64_t next_age_ = 0;
   std::uint64_t evaluated_version_ = 0;
   bool stale_ = false;
+  Cycle earliest_ready_ = kNever;  // of the last evaluation
+  std::size_t row_level_ = 0;
 };
 
 }  // namespace moeram

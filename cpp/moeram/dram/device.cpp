@@ -36,7 +36,11 @@ Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.
       if (spec.actions[l][command] != Action::none) deepest_action_[command] = level;
       if (preq_level_[command] < 0 && spec.prerequisites[l][command] != Prerequisite::none) preq_level_[command] = level;
       int window = 0;
-      for (const auto& row : spec.rows[l][command]) window = std::max(window, row.window);
+      limits_.emplace_back();
+      for (const auto& row : spec.rows[l][command]) {
+        window = std::max(window, row.window);
+        (row.sibling ? limits_.back().siblings : limits_.back().own).push_back({row.following, row.window, row.latency.data()});
+      }
       history_window_.push_back(window > 1 ? window : 0);
       history_offset_.push_back(history);
       history += history_window_.back() * spec.nodes_at(level);
@@ -66,10 +70,6 @@ int Device::bank_of(const Address& address) const {
 Device::BankRange Device::banks_below(int level, int node) const {
   const int width = fanout_[static_cast<std::size_t>(level)];
   return {node * width, (node + 1) * width};
-}
-
-Cycle& Device::earliest(int level, int node, int command) {
-  return earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_ + command)];
 }
 
 int Device::prerequisite(int command, const Address& address, int bank) const {
@@ -177,11 +177,12 @@ void Device::update_timing(int command, const Address& address, Cycle now, int l
   targets_.assign(1, 0);
   for (int level = 1; level <= deepest; ++level) {
     const auto l = static_cast<std::size_t>(level);
-    const bool any_rows = !spec_.rows[l][static_cast<std::size_t>(command)].empty();
+    const bool any_siblings = !limits(level, command).siblings.empty();
     next_targets_.clear();
     for (const int parent : targets_) {
       const int first = parent * spec_.counts[l];
-      if (address[l] >= 0 && !any_rows) {
+      if (address[l] >= 0 && !any_siblings) {
+        touch_node(level, first + address[l], command, now, latency_class);
         next_targets_.push_back(first + address[l]);
         continue;
       }
@@ -199,30 +200,26 @@ void Device::update_timing(int command, const Address& address, Cycle now, int l
 }
 
 void Device::touch_node(int level, int node, int command, Cycle now, int latency_class) {
-  const auto& rows = spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)];
   const auto slot = static_cast<std::size_t>(level * commands_ + command);
-  const int window = history_window_[slot];
-  Cycle* history = nullptr;
-  if (window > 0) {
-    history = &history_[static_cast<std::size_t>(history_offset_[slot] + node * window)];
-    std::copy_backward(history, history + window - 1, history + window);
-    history[0] = now;
+  const Cycle* history = nullptr;
+  if (const int window = history_window_[slot]; window > 0) {
+    Cycle* latest = &history_[static_cast<std::size_t>(history_offset_[slot] + node * window)];
+    std::copy_backward(latest, latest + window - 1, latest + window);
+    *latest = now;
+    history = latest;
   }
-  for (const auto& row : rows) {
-    if (row.sibling) continue;
-    const Cycle from = row.window == 1 ? now : history[row.window - 1];
+  Cycle* earliest = &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)];
+  for (const auto& limit : limits_[slot].own) {
+    const Cycle from = limit.window == 1 ? now : history[limit.window - 1];
     if (from == kNeverIssued) continue;
-    const auto pick = row.latency.size() == 1 ? 0 : static_cast<std::size_t>(latency_class);
-    Cycle& limit = earliest(level, node, row.following);
-    limit = std::max(limit, from + row.latency[pick]);
+    earliest[limit.following] = std::max(earliest[limit.following], from + limit.latency[latency_class]);
   }
 }
 
 void Device::touch_sibling(int level, int node, int command, Cycle now) {
-  for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]) {
-    if (!row.sibling) continue;
-    Cycle& limit = earliest(level, node, row.following);
-    limit = std::max(limit, now + row.latency[0]);
+  Cycle* earliest = &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)];
+  for (const auto& limit : limits(level, command).siblings) {
+    earliest[limit.following] = std::max(earliest[limit.following], now + limit.latency[0]);
   }
 }
 

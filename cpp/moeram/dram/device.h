@@ -81,15 +81,25 @@ class Device {
   };
 
   void update_timing(int command, const Address& address, Cycle now, int latency_class);
+  // A timing row ready for use: the earliest cycle of `following` at a node rises to the issue plus the latency.
+  struct Limit {
+    int following;
+    int window;
+    const Cycle* latency;  // by latency class
+  };
+  struct Limits {
+    std::vector<Limit> own;       // of the node itself
+    std::vector<Limit> siblings;  // of the other nodes of the level
+  };
   void touch_node(int level, int node, int command, Cycle now, int latency_class);
   void touch_sibling(int level, int node, int command, Cycle now);
+  const Limits& limits(int level, int command) const { return limits_[static_cast<std::size_t>(level * commands_ + command)]; }
   int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
   void keep_in_step(int node, Cycle until);
   void meter(int command, const Address& address, Cycle now);
-  Cycle& earliest(int level, int node, int command);
   Cycle earliest_below(int level, int node, int command, const Address& address) const;
   BankRange banks_below(int level, int node) const;
 
@@ -103,6 +113,7 @@ class Device {
   std::vector<int> level_offset_;   // [level] first node in earliest_
   std::vector<int> ancestors_;      // [bank][level] offset into earliest_
   std::vector<Cycle> earliest_;     // [node][command]
+  std::vector<Limits> limits_;      // [level][command]
   std::vector<int> deepest_row_;    // [command] deepest level with a timing row
   std::vector<int> deepest_action_; // [command] deepest level with an action
   std::vector<int> preq_level_;     // [command] first level with a prerequisite rule, -1 none

@@ -44,12 +44,10 @@ void MemorySystem::refuse_again(int kind, const Address& address, std::int64_t t
 
 void MemorySystem::tick() {
   ++now_;
-  bool quiet = true;
   for (auto& channel : channels_) {
     channel->tick();
-    quiet = quiet && channel->quiet();
+    if (channel->take_freed()) ++version_;
   }
-  if (!quiet) ++version_;
 }
 
 Cycle MemorySystem::next_event() {
@@ -87,7 +85,13 @@ std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, st
 void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
   for (std::int64_t step = 0;; ++step) {
-    if (step % ratio.memory == 0) frontend.tick(memory);
+    if (step % ratio.memory == 0) {
+      if (skip && frontend.quiet_ticks(memory) > 0) {
+        frontend.pass(memory, 1);
+      } else {
+        frontend.tick(memory);
+      }
+    }
     if (frontend.finished()) break;
     if (step % ratio.frontend != 0) continue;
     memory.tick();
