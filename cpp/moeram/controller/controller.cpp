@@ -113,7 +113,7 @@ Controller::Choice Controller::choose() {
   if (choice.queue == nullptr) {
     if (!priority_.empty()) {
       priority_.evaluate(device_);
-      if (priority_.ready_at(priority_.first()) > now_) return {};
+      if (priority_.first_ready_at() > now_) return {};
       choice = {&priority_, priority_.first(), priority_.next_command(priority_.first())};
     } else {
       update_write_mode();
@@ -207,7 +207,7 @@ Cycle Controller::next_event() {
   if (!active_.empty() && scheduler_->choose(active_, now_) != RequestQueue::kNone) return std::max(next, now_ + 1);
   if (!priority_.empty()) {
     priority_.evaluate(device_);
-    const Cycle ready = priority_.ready_at(priority_.first());
+    const Cycle ready = priority_.first_ready_at();
     if (ready > now_) next = std::min(next, ready);
   } else {
     RequestQueue& queue = write_mode_ ? write_ : read_;

@@ -94,8 +94,7 @@ void RequestQueue::evaluate_changed(const Device& device) {
   for (const int number : occupied_) {
     Bank& bank = banks_[static_cast<std::size_t>(number)];
     if (all || bank.stale) evaluate_bank(number, device);
-    if (bank.hit != kNone) earliest_ready_ = std::min(earliest_ready_, entry(bank.hit).ready_at);
-    if (bank.other != kNone) earliest_ready_ = std::min(earliest_ready_, entry(bank.other).ready_at);
+    earliest_ready_ = std::min({earliest_ready_, bank.hit_ready, bank.other_ready});
   }
   for (const int slot : loose_) {
     Entry& item = entry(slot);
@@ -116,17 +115,14 @@ void RequestQueue::evaluate_loose(Entry& item, const Device& device) {
 void RequestQueue::evaluate_bank(int number, const Device& device) {
   Bank& bank = banks_[static_cast<std::size_t>(number)];
   if (bank.state_version != device.bank_version(number)) find_leaders(bank, number, device);
-  bank.stale = false;
-  if (bank.hit != kNone) {
-    Entry& item = entry(bank.hit);
-    item.next_command = item.request.final_command;
-    item.ready_at = device.ready_in_bank(item.next_command, number);
+  const int opening = bank.open ? device.spec().close_one : device.spec().open_one;
+  if (bank.stale) {
+    if (bank.hit != kNone) entry(bank.hit).next_command = at(bank.hit).final_command;
+    if (bank.other != kNone) entry(bank.other).next_command = opening;
+    bank.stale = false;
   }
-  if (bank.other != kNone) {
-    Entry& item = entry(bank.other);
-    item.next_command = bank.open ? device.spec().close_one : device.spec().open_one;
-    item.ready_at = device.ready_in_bank(item.next_command, number);
-  }
+  bank.hit_ready = bank.hit == kNone ? kNever : device.ready_in_bank(at(bank.hit).final_command, number);
+  bank.other_ready = bank.other == kNone ? kNever : device.ready_in_bank(opening, number);
 }
 
 void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
@@ -134,6 +130,7 @@ void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
   bank.open = device.row_open(number);
   bank.row = device.open_row(number);
   bank.hit = bank.other = kNone;
+  bank.stale = true;
   for (int slot = bank.first; slot != kNone && (bank.other == kNone || (bank.open && bank.hit == kNone)); slot = entry(slot).bank_next) {
     if (int& leader = hits(bank, slot) ? bank.hit : bank.other; leader == kNone) leader = slot;
   }
@@ -142,26 +139,30 @@ void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
 int RequestQueue::find_oldest_ready(Cycle now) const {
   int best = kNone;
   const auto consider = [&](int slot) {
-    if (slot != kNone && entry(slot).ready_at <= now && (best == kNone || older(slot, best))) best = slot;
+    if (best == kNone || older(slot, best)) best = slot;
   };
   for (const int number : occupied_) {
-    consider(banks_[static_cast<std::size_t>(number)].hit);
-    consider(banks_[static_cast<std::size_t>(number)].other);
+    const Bank& bank = banks_[static_cast<std::size_t>(number)];
+    if (bank.hit_ready <= now) consider(bank.hit);
+    if (bank.other_ready <= now) consider(bank.other);
   }
-  for (const int slot : loose_) consider(slot);
+  for (const int slot : loose_) {
+    if (entry(slot).ready_at <= now) consider(slot);
+  }
   return best;
 }
 
 Cycle RequestQueue::find_next_ready(Cycle now) const {
   Cycle next = kNever;
-  const auto consider = [&](int slot) {
-    if (slot != kNone && entry(slot).ready_at > now) next = std::min(next, entry(slot).ready_at);
+  const auto consider = [&](Cycle ready) {
+    if (ready > now) next = std::min(next, ready);
   };
   for (const int number : occupied_) {
-    consider(banks_[static_cast<std::size_t>(number)].hit);
-    consider(banks_[static_cast<std::size_t>(number)].other);
+    const Bank& bank = banks_[static_cast<std::size_t>(number)];
+    consider(bank.hit_ready);
+    consider(bank.other_ready);
   }
-  for (const int slot : loose_) consider(slot);
+  for (const int slot : loose_) consider(entry(slot).ready_at);
   return next;
 }
 

@@ -56,7 +56,8 @@ class RequestQueue {
     return kNone;
   }
   int next_command(int slot) const { return entry(slot).next_command; }
-  Cycle ready_at(int slot) const { return entry(slot).ready_at; }
+  // Of the oldest request, if the queue is not kept by bank.
+  Cycle first_ready_at() const { return entry(first_).ready_at; }
   // Earliest ready cycle after `now`; kNever if there is none.
   Cycle next_ready_after(Cycle now) const { return earliest_ready_ > now ? earliest_ready_ : find_next_ready(now); }
 
@@ -66,7 +67,7 @@ class RequestQueue {
     int previous = kNone, next = kNone;            // by age
     int bank_previous = kNone, bank_next = kNone;  // by age in the bank
     int next_command = -1;                         // valid for leaders and loose entries
-    Cycle ready_at = 0;
+    Cycle ready_at = 0;                            // valid for loose entries
     std::uint64_t age = 0;
     bool loose = false;
   };
@@ -74,6 +75,7 @@ class RequestQueue {
   struct Bank {
     int first = kNone, last = kNone;
     int hit = kNone, other = kNone;
+    Cycle hit_ready = kNever, other_ready = kNever;  // kNever where nobody leads
     std::uint64_t state_version = 0;  // of the bank when the leaders were found
     bool open = false;                // its state then
     std::int32_t row = 0;

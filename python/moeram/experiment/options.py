@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.options import Options, build, config_path, load_config, nested, overlay, override
-from moeram.placement import POLICIES
+from moeram.placement import POLICIES, row_policy, row_policy_names
 from moeram.routing import FORMATS, SyntheticOptions
 
 
@@ -44,8 +44,12 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _placement(name: str) -> str:
-    if name not in POLICIES:
-        raise ValueError(f"given {name!r}{did_you_mean(name, POLICIES)}")
+    if name not in row_policy_names():
+        raise ValueError(f"given {name!r}{did_you_mean(name, row_policy_names())}")
+    try:
+        row_policy(name)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
     return name
 
 
@@ -92,12 +96,29 @@ class OverlapOptions(Options):
     weighted_sum: bool = True
 
 
+class TopicPredictionOptions(Options):
+    """How well the topic of a batch is known before it is placed; routing always follows the true topic.
+
+    accuracy: probability of the right topic, all wrong ones are alike. confusion: instead, a JSON file of what is taken for
+    what, as `moeram topics evaluate --json` writes it.
+    """
+
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    confusion: Annotated[str, AfterValidator(_existing_path)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TopicPredictionOptions:
+        if self.accuracy is not None and self.confusion is not None:
+            raise ValueError("accuracy and confusion are both given, allowed: one of them")
+        return self
+
+
 class Experiment(Options):
     """One complete experiment. Model, hardware: a shipped name or a path.
 
     batch: tokens of a step, all of one topic. phi: rows for experts and KV cache, see placement/plan.py. kv_requests,
     context_tokens: size of the KV reserve. samples: draws per topic and batch size. topics: None means all. threads:
-    None means all cores. paper_gain and paper_hit_rate: published figures to stand beside ours.
+    None means all cores. topic_prediction: perfect by default. paper_gain and paper_hit_rate: published figures to stand beside ours.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -116,6 +137,7 @@ class Experiment(Options):
     context_tokens: Annotated[int, Field(ge=0)] = 2048
     samples: Annotated[int, Field(ge=1)] = 8
     topics: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     seed: Annotated[int, Field(ge=0)] = 0
     overlap: OverlapOptions = OverlapOptions()
     threads: Annotated[int, Field(ge=1)] | None = None

@@ -7,20 +7,26 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moeram.errors import ConfigError, MoeramError, TraceError, did_you_mean
 from moeram.experiment.options import Experiment
-from moeram.hardware import System, load_system
+from moeram.hardware import System, load_system, require_near_memory
 from moeram.model import MoEModel, load_model
-from moeram.placement import POLICIES, PlacementInput, Plan, RowBudget, row_budget
+from moeram.placement import PlacementInput, Plan, RowBudget, place_rows, row_budget
 from moeram.routing import RoutingSource, SyntheticRouting, open_routing
+from moeram.routing.topics import confusion_of_accuracy, read_confusion
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """An experiment with its inputs; topics index those of the routing, plans hold one plan per topic by placement."""
+    """An experiment with its inputs; topics and placed_topics index those of the routing.
+
+    plans: by placement, one for each of placed_topics. confusion: probability that a batch is taken for one of
+    placed_topics, float64 [topics, placed_topics].
+    """
 
     experiment: Experiment
     model: MoEModel
@@ -28,6 +34,8 @@ class Prepared:
     source: RoutingSource
     budget: RowBudget
     topics: tuple[int, ...]
+    placed_topics: tuple[int, ...]
+    confusion: NDArray[np.float64]
     plans: dict[str, tuple[Plan, ...]]
 
 
@@ -38,31 +46,60 @@ def prepare(experiment: Experiment) -> Prepared:
         MoeramError: of the class of the first complaint; the message holds all of them.
     """
     complaints: list[MoeramError] = []
-    model = _attempt(lambda: load_model(experiment.model), complaints)
+    model = _attempt(lambda: _runnable(load_model(experiment.model)), complaints)
     system = _attempt(lambda: load_system(experiment.hardware), complaints)
-    source = budget = topics = None
+    source = budget = topics = confusion = None
     if model is not None:
         source = _attempt(lambda: open_source(experiment, model), complaints)
     if model is not None and system is not None:
         budget = _attempt(lambda: _budget(experiment, model, system), complaints)
     if source is not None:
         topics = _attempt(lambda: _topics(experiment, source), complaints)
+        confusion = _attempt(lambda: _confusion(experiment, source), complaints)
         if topics is not None:
             _attempt(lambda: _enough_tokens(experiment, source, topics), complaints)
     if complaints:
         raise type(complaints[0])("\n".join(dict.fromkeys(str(complaint) for complaint in complaints)))
-    assert model and system and source and budget and topics
-    usage = source.ranking_usage()
-    plans = {
+    assert model and system and source and budget and topics and confusion is not None
+    taken_for = confusion[list(topics)]
+    placed = tuple(int(topic) for topic in np.flatnonzero(taken_for.any(axis=0)))
+    if set(placed) <= set(topics):
+        placed = topics
+    return Prepared(
+        experiment=experiment,
+        model=model,
+        system=system,
+        source=source,
+        budget=budget,
+        topics=topics,
+        placed_topics=placed,
+        confusion=taken_for[:, list(placed)],
+        plans=_plans(experiment, source, budget, placed),
+    )
+
+
+def _plans(
+    experiment: Experiment, source: RoutingSource, budget: RowBudget, topics: tuple[int, ...]
+) -> dict[str, tuple[Plan, ...]]:
+    usage, seed = source.ranking_usage(), experiment.seed
+    return {
         name: tuple(
-            POLICIES[name](PlacementInput(usage=usage, topic=topic, budget=budget, seed=experiment.seed))
-            for topic in topics
+            place_rows(name, PlacementInput(usage=usage, topic=topic, budget=budget, seed=seed)) for topic in topics
         )
         for name in experiment.placements
     }
-    return Prepared(
-        experiment=experiment, model=model, system=system, source=source, budget=budget, topics=topics, plans=plans
-    )
+
+
+def _confusion(experiment: Experiment, source: RoutingSource) -> NDArray[np.float64]:
+    prediction = experiment.topic_prediction
+    if prediction.confusion is not None:
+        return read_confusion(prediction.confusion, source.topics)
+    return confusion_of_accuracy(len(source.topics), 1.0 if prediction.accuracy is None else prediction.accuracy)
+
+
+def _runnable(model: MoEModel) -> MoEModel:
+    require_near_memory(model)
+    return model
 
 
 def open_source(experiment: Experiment, model: MoEModel) -> RoutingSource:

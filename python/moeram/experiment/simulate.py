@@ -15,7 +15,9 @@ from moeram.experiment.prepare import Prepared, prepare
 from moeram.hardware import CycleOptions, cycle, lower, tokens_per_expert
 from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
 from moeram.placement import Plan
+from moeram.routing.topics import predict_topic
 
+Drawn = dict[tuple[int, int], NDArray[np.int64]]  # (topic, plan) -> selections [layers, experts]
 Progress = Callable[[int, int, str], None]
 
 # One call of the engine: bounds its memory (about 2 KiB a layer) and the lowering's, and paces the progress bar.
@@ -65,13 +67,15 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     steps: list[Steps] = []
     for batch in experiment.batch:
         parts: dict[str, list[CheckedTimes]] = {name: [] for name in experiment.placements}
-        drawn = np.zeros((len(prepared.topics), prepared.budget.layers, prepared.budget.experts))
-        for topic_of_draw, draws in _chunks(prepared, batch):
-            np.add.at(drawn, topic_of_draw, tokens_per_expert(draws, prepared.budget.experts))
+        drawn: Drawn = {}
+        for topic_of_draw, plan_of_draw, draws in _chunks(prepared, batch):
+            counts = tokens_per_expert(draws, prepared.budget.experts)
+            for topic, plan, count in zip(topic_of_draw, plan_of_draw, counts, strict=True):
+                drawn[topic, plan] = drawn.get((topic, plan), 0) + count
             for name, plans in prepared.plans.items():
                 if progress:
                     progress(done, total, f"{name}, batch {batch}")
-                parts[name].append(_simulate(prepared, plans, topic_of_draw, draws))
+                parts[name].append(_simulate(prepared, plans, plan_of_draw, draws))
                 done += len(draws)
         steps += [_steps(prepared, name, batch, parts[name], drawn) for name in experiment.placements]
     if progress:
@@ -79,8 +83,10 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     return _record(prepared, steps, time.perf_counter() - begin)
 
 
-def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.integer]]]:
-    """Yield the draws of one batch size: (index into the prepared topics [d], experts [d, batch, layers, top_k])."""
+def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[list[int], list[int], NDArray[np.integer]]]:
+    """Yield the draws of one batch size: (index into the prepared topics [d], into the plans [d], experts [d, batch,
+    layers, top_k]). The plan is that of the topic the batch is taken for, its tokens are of its own topic.
+    """
     experiment, budget = prepared.experiment, prepared.budget
     pairs = [(index, sample) for index in range(len(prepared.topics)) for sample in range(experiment.samples)]
     per_draw = batch * budget.layers * budget.top_k
@@ -93,7 +99,11 @@ def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[NDArray[np.intp], 
             )
             for index, sample in chunk
         ]
-        yield np.array([index for index, _ in chunk]), np.stack(draws)
+        taken_for = [
+            predict_topic(prepared.confusion[index], (experiment.seed, batch, prepared.topics[index], sample))
+            for index, sample in chunk
+        ]
+        yield [index for index, _ in chunk], taken_for, np.stack(draws)
 
 
 def _generator(seed: int, batch: int, topic: int, sample: int) -> np.random.Generator:
@@ -101,10 +111,10 @@ def _generator(seed: int, batch: int, topic: int, sample: int) -> np.random.Gene
 
 
 def _simulate(
-    prepared: Prepared, plans: tuple[Plan, ...], topic_of_draw: NDArray[np.intp], draws: NDArray[np.integer]
+    prepared: Prepared, plans: tuple[Plan, ...], plan_of_draw: list[int], draws: NDArray[np.integer]
 ) -> CheckedTimes:
     model, system, experiment, budget = prepared.model, prepared.system, prepared.experiment, prepared.budget
-    first_row = np.stack([plan.first_row for plan in plans])[topic_of_draw]
+    first_row = np.stack([plan.first_row for plan in plans])[plan_of_draw]
     work = lower(first_row, draws, shared_experts=budget.shared_experts)
     one_tier = plans[0].slowest_tier_everywhere
     options = CycleOptions(
@@ -124,15 +134,18 @@ def _simulate(
     return check(cycle.run(work, system, options), work, model=model, system=system, budget=budget, one_tier=one_tier)
 
 
-def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes], drawn: NDArray[np.float64]) -> Steps:
+def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes], drawn: Drawn) -> Steps:
     plans = prepared.plans[name]
     joined = join(parts, len(prepared.topics) * prepared.experiment.samples)
     held_out = prepared.source.held_out_usage()[list(prepared.topics)]
 
-    def over_topics(usage: NDArray[np.float64], with_shared: bool = False) -> float:
-        return float(
-            np.mean([hit_rate(plan, part, with_shared=with_shared) for plan, part in zip(plans, usage, strict=True)])
-        )
+    def expected(with_shared: bool = False) -> float:
+        rates = [[hit_rate(plan, usage, with_shared=with_shared) for plan in plans] for usage in held_out]
+        return float(np.mean(np.sum(prepared.confusion * rates, axis=1)))
+
+    def of_draws() -> float:
+        rates = [hit_rate(plans[plan], usage) * usage.sum() for (_, plan), usage in drawn.items()]
+        return float(np.sum(rates) / sum(usage.sum() for usage in drawn.values()))
 
     return Steps(
         placement=name,
@@ -141,9 +154,9 @@ def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes],
         **joined.arrays,
         busy_ps=joined.busy_ps,
         commands=joined.commands,
-        hit_rate_held_out=over_topics(held_out),
-        hit_rate_drawn=over_topics(drawn),
-        hit_rate_with_shared=over_topics(held_out, with_shared=True),
+        hit_rate_held_out=expected(),
+        hit_rate_drawn=of_draws(),
+        hit_rate_with_shared=expected(with_shared=True),
     )
 
 
@@ -187,6 +200,10 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     )
     rows = f"{budget.rows_per_expert} per expert, Phi = {budget.phi} ({experiment.phi}), KV reserve {budget.kv_rows}"
     yield f"rows per bank: {rows}"
+    same = np.equal.outer(prepared.topics, prepared.placed_topics)
+    right = float((prepared.confusion * same).sum(axis=1).mean())
+    if right < 1:
+        yield f"the topic of a batch is predicted right with probability {right:.3f}; routing follows the true topic"
     if "random_rows" in experiment.placements:
         yield "random_rows is drawn anew for each topic"
     if not system.in_paper:

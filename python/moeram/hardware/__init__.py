@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from moeram.hardware.cycle import CycleOptions, StepTimes
-from moeram.hardware.lowering import NmpWork, layer_rows_by_tier, lower, rows_by_tier, tokens_per_expert
+from moeram.hardware.lowering import (
+    NmpWork,
+    layer_rows_by_tier,
+    lower,
+    require_near_memory,
+    rows_by_tier,
+    tokens_per_expert,
+)
 from moeram.hardware.spec import System, load_system, system_names
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "layer_rows_by_tier",
     "load_system",
     "lower",
+    "require_near_memory",
     "rows_by_tier",
     "system_names",
     "tokens_per_expert",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.errors import ConfigError
+from moeram.model import MoEModel
+
 
 @dataclass(frozen=True, kw_only=True)
 class NmpWork:
@@ -27,6 +30,33 @@ class NmpWork:
     def layers(self) -> int:
         """Number of layers, of all draws together."""
         return len(self.layer_begin) - 1
+
+
+def require_near_memory(model: MoEModel) -> None:
+    """Refuse models whose experts the near-memory units cannot run as they are modelled.
+
+    Raises:
+        ConfigError: No experts; shared experts of another width or format than the routed ones; experts whose weights
+            take no whole bytes or have scales beside them.
+    """
+    if not model.moe_layers:
+        raise ConfigError(f"model {model.name}: a dense model; near-memory units here run experts only")
+    routed, stored = model.expert_intermediate_size, model.precision.experts
+    if model.shared_experts and model.shared_intermediate_size != routed:
+        raise ConfigError(
+            f"model {model.name}: shared experts of width {model.shared_intermediate_size} beside routed ones of {routed}; "
+            "near-memory units here run equal widths only"
+        )
+    if model.shared_experts and model.precision.shared != stored:
+        raise ConfigError(
+            f"model {model.name}: shared experts are {model.precision.shared.name}, routed ones {stored.name}; "
+            "near-memory units here run equal formats only"
+        )
+    if not stored.whole_bytes:
+        raise ConfigError(
+            f"model {model.name}: experts are {stored.name}; near-memory units here run weights of whole bytes without "
+            "scales only (bf16, fp16, fp32, fp8, int8): take a model file that `extends` this one with another precision"
+        )
 
 
 def tokens_per_expert(draws: NDArray[np.integer], experts: int) -> NDArray[np.int64]:

@@ -1,30 +1,26 @@
-"""The shape of one mixture-of-experts transformer."""
+"""The shape of one transformer, with a mixture of experts or without."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from moeram.errors import ConfigError
+from moeram.model.attention import Attention
+from moeram.model.precision import Precision
+from moeram.model.weights import Matrix, inventory
 
-_AT_LEAST_ONE = (
-    "layers",
-    "hidden_size",
-    "expert_intermediate_size",
-    "experts",
-    "top_k",
-    "heads",
-    "kv_heads",
-    "head_dim",
-    "vocab_size",
-    "bytes_per_weight",
-    "bytes_per_activation",
-)
+_AT_LEAST_ONE = ("layers", "hidden_size", "heads", "kv_heads", "head_dim", "vocab_size")
+_OF_EXPERTS = ("expert_intermediate_size", "experts", "top_k")
 _NOT_NEGATIVE = ("shared_experts", "shared_intermediate_size", "dense_intermediate_size")
+_MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoEModel:
     """Dimensions of a decoder with SwiGLU experts (gate, up and down projection: three matrices).
+
+    A dense model has no `moe_layers` and 0 in every field of experts.
 
     Args:
         name: What the model is called.
@@ -35,13 +31,15 @@ class MoEModel:
         experts: Routed experts of one layer.
         top_k: Routed experts that one token uses in one layer.
         shared_experts: Experts of one layer that every token uses besides its routed ones.
-        shared_intermediate_size: Inner width of one shared expert, elements; equal to the routed width.
+        shared_intermediate_size: Inner width of one shared expert, elements.
         dense_intermediate_size: Inner width of the dense FFN, elements; used only if a layer has no experts.
-        heads, kv_heads, head_dim: Attention heads, key/value heads and elements of one head.
+        heads, kv_heads, head_dim: Attention heads, key/value heads and elements of one head; see `Attention.latent`.
         vocab_size: Rows of the embedding.
         tied_embeddings: Whether the output head is the embedding itself.
-        bytes_per_weight, bytes_per_activation: Storage of one weight and of one activation (and KV element), bytes.
+        attention: Kind of attention of each layer.
+        precision: How every part is stored.
         source: Where the dimensions come from.
+        notes: Defaults taken and parts left out, as sentences.
 
     Raises:
         ConfigError: A dimension is impossible or contradicts another one.
@@ -62,28 +60,35 @@ class MoEModel:
     head_dim: int
     vocab_size: int
     tied_embeddings: bool
-    bytes_per_weight: int = 2
-    bytes_per_activation: int = 2
+    attention: Attention = field(default_factory=Attention)
+    precision: Precision = field(default_factory=Precision)
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for key in _AT_LEAST_ONE:
+        dense = not (self.moe_layers or any(getattr(self, key) for key in (*_OF_EXPERTS, "shared_experts")))
+        for key in _AT_LEAST_ONE if dense else (*_AT_LEAST_ONE, *_OF_EXPERTS):
             if getattr(self, key) < 1:
                 raise ConfigError(f"model {self.name}: {key} is {getattr(self, key)}, allowed: 1 or more")
         for key in _NOT_NEGATIVE:
             if getattr(self, key) < 0:
                 raise ConfigError(f"model {self.name}: {key} is {getattr(self, key)}, allowed: 0 or more")
-        self._check_layers()
-        self._check_experts()
+        if not dense:
+            self._check_experts()
+        self._check_layers(dense)
         if self.heads % self.kv_heads:
             raise ConfigError(f"model {self.name}: heads ({self.heads}) is no multiple of kv_heads ({self.kv_heads})")
 
-    def _check_layers(self) -> None:
-        if not self.moe_layers:
-            raise ConfigError(f"model {self.name}: moe_layers is empty; a model needs at least one layer with experts")
+    def _check_layers(self, dense: bool) -> None:
+        if self.layers > _MOST_LAYERS:
+            raise ConfigError(f"model {self.name}: layers is {self.layers}, allowed: at most {_MOST_LAYERS}")
+        if not self.moe_layers and not dense:
+            raise ConfigError(
+                f"model {self.name}: moe_layers is empty; a model with experts needs at least one layer with experts"
+            )
         if list(self.moe_layers) != sorted(set(self.moe_layers)):
             raise ConfigError(f"model {self.name}: moe_layers {self.moe_layers} must be ascending and distinct")
-        if self.moe_layers[0] < 0 or self.moe_layers[-1] >= self.layers:
+        if self.moe_layers and (self.moe_layers[0] < 0 or self.moe_layers[-1] >= self.layers):
             raise ConfigError(f"model {self.name}: moe_layers must lie in 0..{self.layers - 1}, got {self.moe_layers}")
         if len(self.moe_layers) < self.layers and not self.dense_intermediate_size:
             raise ConfigError(f"model {self.name}: it has layers without experts, so dense_intermediate_size is needed")
@@ -91,51 +96,148 @@ class MoEModel:
     def _check_experts(self) -> None:
         if self.top_k > self.experts:
             raise ConfigError(f"model {self.name}: top_k ({self.top_k}) exceeds experts ({self.experts})")
-        if self.shared_experts and self.shared_intermediate_size != self.expert_intermediate_size:
+        if bool(self.shared_experts) != bool(self.shared_intermediate_size):
             raise ConfigError(
-                f"model {self.name}: shared_intermediate_size ({self.shared_intermediate_size}) must equal "
-                f"expert_intermediate_size ({self.expert_intermediate_size}): shared experts of another width "
-                "are not supported yet"
+                f"model {self.name}: shared_experts ({self.shared_experts}) and shared_intermediate_size "
+                f"({self.shared_intermediate_size}) must both be 0 or both be given"
             )
 
     @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Every weight matrix, see `inventory`."""
+        return inventory(self)
+
+    def matrix_bytes(self, matrix: Matrix) -> int:
+        """Bytes of one matrix in the format of its part, scales and zero points included."""
+        return getattr(self.precision, matrix.part).bytes(matrix.rows, matrix.columns)
+
+    def _bytes(self, matrices: Iterable[Matrix]) -> int:
+        return sum(matrix.count * self.matrix_bytes(matrix) for matrix in matrices)
+
+    @property
+    def bytes_per_weight(self) -> int:
+        """Bytes of one routed-expert weight's value, rounded up to a whole byte, without scales (4-bit formats: 1)."""
+        return -(-self.precision.experts.bits // 8)
+
+    @property
+    def bytes_per_activation(self) -> int:
+        """Bytes of one activation that moves between units."""
+        return self.precision.activations.bits // 8
+
+    def _ffn_bytes(self, part: str, width: int) -> int:
+        stored = getattr(self.precision, part)
+        return 2 * stored.bytes(width, self.hidden_size) + stored.bytes(self.hidden_size, width) if width else 0
+
+    @property
+    def expert_parameters(self) -> int:
+        """Weights of one routed expert: 3 hidden x intermediate."""
+        return 3 * self.hidden_size * self.expert_intermediate_size
+
+    @property
     def expert_bytes(self) -> int:
-        """Bytes of one expert: 3 hidden x intermediate matrices."""
-        return 3 * self.hidden_size * self.expert_intermediate_size * self.bytes_per_weight
+        """Bytes of one routed expert: gate and up [intermediate, hidden] and down [hidden, intermediate].
+
+        Values, scales and zero points of each matrix are each rounded up to a whole byte (`Format.bytes`).
+        """
+        return self._ffn_bytes("experts", self.expert_intermediate_size)
+
+    @property
+    def shared_expert_bytes(self) -> int:
+        """Bytes of one shared expert, as `expert_bytes`; 0 if the model has none."""
+        return self._ffn_bytes("shared", self.shared_intermediate_size)
 
     @property
     def experts_total_bytes(self) -> int:
         """Bytes of all routed and shared experts of all layers."""
-        return len(self.moe_layers) * (self.experts + self.shared_experts) * self.expert_bytes
+        layer_bytes = self.experts * self.expert_bytes + self.shared_experts * self.shared_expert_bytes
+        return len(self.moe_layers) * layer_bytes
 
     @property
     def non_expert_parameters(self) -> int:
-        """Weights outside the experts: attention Q, K, V, O, router, dense FFN, embeddings, head, RMS norms.
-
-        Per layer: Q and O hidden x heads x head_dim each, K and V hidden x kv_heads x head_dim each, two norms of
-        width hidden. Per layer with experts: router hidden x experts; per other layer: three hidden x dense
-        matrices. Once: embedding and, unless tied, head of vocab x hidden each; one final norm. Norms of Q and K
-        (some models) and biases are left out: below 0.01 % of any model here.
-        """
-        hidden = self.hidden_size
-        attention = 2 * hidden * self.head_dim * (self.heads + self.kv_heads)
-        router = len(self.moe_layers) * hidden * self.experts
-        dense = (self.layers - len(self.moe_layers)) * 3 * hidden * self.dense_intermediate_size
-        embeddings = (1 if self.tied_embeddings else 2) * self.vocab_size * hidden
-        norms = (2 * self.layers + 1) * hidden
-        return self.layers * attention + router + dense + embeddings + norms
+        """Weights outside the experts: attention, router, dense FFN, embeddings, head, norms, convolutions."""
+        return sum(matrix.count * matrix.parameters for matrix in self._non_experts())
 
     @property
     def non_expert_bytes(self) -> int:
         """Bytes of all weights outside the experts, see ``non_expert_parameters``."""
-        return self.non_expert_parameters * self.bytes_per_weight
+        return self._bytes(self._non_experts())
 
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of the keys and values of one token in all layers."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_activation
+    def _non_experts(self) -> list[Matrix]:
+        return [matrix for matrix in self.matrices if matrix.part not in ("experts", "shared")]
 
     @property
     def parameters(self) -> int:
         """Number of weights of the whole model."""
-        return self.experts_total_bytes // self.bytes_per_weight + self.non_expert_parameters
+        return sum(matrix.count * matrix.parameters for matrix in self.matrices)
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that one token uses: all but the routed experts it does not select; embedding and head included."""
+        return sum(matrix.used * matrix.parameters for matrix in self.matrices)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights."""
+        return self._bytes(self.matrices)
+
+    @property
+    def kv_elements_per_layer(self) -> int:
+        """Elements cached of one token by a layer with a cache: 2 x kv_heads x head_dim, or those of MLA's latent."""
+        latent = self.attention.latent
+        return latent.cached_elements if latent else 2 * self.kv_heads * self.head_dim
+
+    @property
+    def kv_layer_bytes(self) -> int:
+        """Bytes cached of one token by a layer with a cache; every head's key and value is a row of the format."""
+        latent, stored = self.attention.latent, self.precision.kv_cache
+        return stored.bytes(1, latent.cached_elements) if latent else stored.bytes(2 * self.kv_heads, self.head_dim)
+
+    def layers_of_kind(self, kind: str) -> int:
+        """Number of layers whose attention is of a kind."""
+        return sum(self.attention.kind(layer) == kind for layer in range(self.layers))
+
+    @property
+    def kv_layers(self) -> int:
+        """Layers that cache something per token: all but the linear ones."""
+        return self.layers - self.layers_of_kind("linear")
+
+    @property
+    def kv_elements_per_token(self) -> int:
+        """Elements cached of one token in all layers, as long as no window or chunk is full."""
+        return self.kv_layers * self.kv_elements_per_layer
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes cached of one token in all layers, as long as no window or chunk is full (an upper bound beyond)."""
+        return self.kv_layers * self.kv_layer_bytes
+
+    @property
+    def kv_growth_bytes_per_token(self) -> int:
+        """Bytes that each further token adds once all windows and chunks are full: those of the full layers."""
+        return self.layers_of_kind("full") * self.kv_layer_bytes
+
+    def kv_cache_bytes(self, context_tokens: int) -> int:
+        """Bytes of the cache of one sequence: sum over layers of kept tokens x bytes (`Attention.kept_tokens`)."""
+        kinds = [self.attention.kind(layer) for layer in range(self.layers)]
+        return sum(self.attention.kept_tokens(kind, context_tokens) for kind in kinds) * self.kv_layer_bytes
+
+    def kv_read_bytes(self, context_tokens: int) -> int:
+        """Bytes of the cache read for the last token of one sequence, see `Attention.read_tokens`."""
+        kinds = [self.attention.kind(layer) for layer in range(self.layers)]
+        return sum(self.attention.read_tokens(kind, context_tokens) for kind in kinds) * self.kv_layer_bytes
+
+    @property
+    def state_bytes_per_sequence(self) -> int:
+        """Bytes of the recurrent states of the linear layers; read and written once per token at any context length."""
+        linear = self.attention.linear
+        if linear is None:
+            return 0
+        rows = linear.value_heads * linear.key_head_dim
+        return self.layers_of_kind("linear") * self.precision.state.bytes(rows, linear.value_head_dim)
+
+    @property
+    def conv_state_bytes_per_sequence(self) -> int:
+        """Bytes that the convolutions of the linear layers remember, in the format of activations."""
+        linear = self.attention.linear
+        elements = linear.conv_state_elements if linear else 0
+        return self.layers_of_kind("linear") * elements * self.bytes_per_activation

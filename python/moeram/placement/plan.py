@@ -56,6 +56,24 @@ class RowBudget:
         return self.non_nmp_first_row + self.non_nmp_rows - self.result_rows
 
 
+def bare_budget(*, layers: int, experts: int, top_k: int, shared_experts: int = 0) -> RowBudget:
+    """Return one row per expert and nothing else, for figures that depend on ranks alone, such as hit rates."""
+    rows = layers * (experts + shared_experts)
+    return RowBudget(
+        rows=rows,
+        rows_per_expert=1,
+        layers=layers,
+        experts=experts,
+        shared_experts=shared_experts,
+        top_k=top_k,
+        phi=rows,
+        kv_rows=0,
+        non_nmp_first_row=rows,
+        non_nmp_rows=0,
+        result_rows=0,
+    )
+
+
 def row_budget(
     model: MoEModel, system: System, *, phi: str | int, kv_requests: int, context_tokens: int, batch: int
 ) -> RowBudget:
@@ -146,8 +164,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         budget = self.budget
-        assert self.first_row.shape == (budget.layers, budget.experts + budget.shared_experts)
-        assert self.hot is None or self.hot.shape == self.first_row.shape
+        shape = (budget.layers, budget.experts + budget.shared_experts)
+        for name, given in (("first rows", self.first_row), ("hot flags", self.hot)):
+            if given is not None and given.shape != shape:
+                raise CapacityError(f"placement {self.policy}: {name} of shape {given.shape}, the budget has {shape}")
         first = np.sort(self.first_row, axis=None)
         if (
             first[0] < 0

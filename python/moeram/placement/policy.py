@@ -15,14 +15,16 @@ from moeram.placement.plan import Plan, RowBudget
 class PlacementInput:
     """What a policy may know.
 
-    usage: selections of the ranking half, float64 [topics, layers, experts]. topic: the topic of the coming batch, an
-    index into usage. budget: the rows it may use. seed: of its random choices, if any.
+    usage: selections of the ranking half, float64 [topics, layers, experts]. topic: the topic of the coming batch as far
+    as known, an index into usage. budget: the rows it may use. seed: of its random choices, if any. requests: of each
+    topic in a batch of several topics, [topics]; None means that all are of `topic`.
     """
 
     usage: NDArray[np.float64]
     topic: int
     budget: RowBudget
     seed: int
+    requests: tuple[float, ...] | None = None
 
 
 class PlacementPolicy(Protocol):

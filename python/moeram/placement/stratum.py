@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.errors import ConfigError
 from moeram.placement.plan import Plan, RowBudget
 
 
@@ -37,7 +40,24 @@ def place_ranked(policy: str, order: NDArray[np.int64], budget: RowBudget) -> Pl
     return Plan(policy=policy, budget=budget, first_row=first_row.reshape(shape), hot=hot.reshape(shape))
 
 
-def over_topics(usage: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum usage [topics, layers, experts] over topics, each with the same weight (U18 with uniform topic shares)."""
+def over_topics(usage: NDArray[np.float64], requests: Sequence[float] | None = None) -> NDArray[np.float64]:
+    """Frequency in a batch of several topics: the sum over requests of their topics' tables (U18), [layers, experts].
+
+    A topic's table is its share of selections, usage[topic] / sum(usage[topic]), so that it counts by its requests and not
+    by how many tokens were profiled.
+
+    Args:
+        usage: selections, [topics, layers, experts]; a topic without any adds nothing.
+        requests: of each topic, not negative, not all 0; None gives each topic the same weight.
+
+    Raises:
+        ConfigError: requests do not fit.
+    """
+    weight = np.ones(len(usage)) if requests is None else np.asarray(requests, dtype=np.float64)
+    if weight.shape != (len(usage),) or not (np.isfinite(weight).all() and weight.min() >= 0 and weight.sum() > 0):
+        raise ConfigError(
+            f"requests by topic: given {np.round(weight, 6).tolist()}, allowed: {len(usage)} numbers, 0 or more, not all 0"
+        )
     totals = usage.sum(axis=(1, 2), keepdims=True)
-    return (usage / np.where(totals > 0, totals, 1)).sum(axis=0)
+    tables = usage / np.where(totals > 0, totals, 1)
+    return (weight[:, None, None] * tables).sum(axis=0)

@@ -1,14 +1,14 @@
-"""Topic-aware placement: Algorithm 1 with the usage of the batch's topic."""
+"""Topic-aware placement: Algorithm 1 with the usage of the batch's topic, or of its topics together."""
 
 from __future__ import annotations
 
 from moeram.placement.plan import Plan
 from moeram.placement.policy import PlacementInput
-from moeram.placement.stratum import place_ranked, rank_experts
+from moeram.placement.stratum import over_topics, place_ranked, rank_experts
 
 
 def topic_aware(given: PlacementInput) -> Plan:
-    """Rank by what tokens of this topic use."""
-    return place_ranked(
-        "topic_aware", rank_experts(given.usage[given.topic], given.budget.shared_experts), given.budget
-    )
+    """Rank by what tokens of this topic use; in a batch of several topics by the request-weighted mean of their tables."""
+    mixed = given.requests is not None
+    frequency = over_topics(given.usage, given.requests) if mixed else given.usage[given.topic]
+    return place_ranked("topic_aware", rank_experts(frequency, given.budget.shared_experts), given.budget)

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
-from moeram.routing.opening import FORMATS, open_routing
+from moeram.routing.canonical import write_trace
+from moeram.routing.fitting import RoutingFit, fit
+from moeram.routing.generator import GeneratorOptions, synthetic_trace
+from moeram.routing.opening import FORMATS, open_routing, open_tokens, open_trace
+from moeram.routing.recording import CountTrace, PassTrace, RoutingTrace
+from moeram.routing.shape import TraceShape
 from moeram.routing.source import RoutingSource
-from moeram.routing.synthetic import SyntheticOptions, SyntheticRouting
+from moeram.routing.summary import RoutingStatistics, summarise
+from moeram.routing.synthetic import SIEVE_FITS, SyntheticOptions, SyntheticRouting
 
-__all__ = ["FORMATS", "RoutingSource", "SyntheticOptions", "SyntheticRouting", "open_routing"]
+__all__ = [
+    "FORMATS",
+    "SIEVE_FITS",
+    "CountTrace",
+    "GeneratorOptions",
+    "PassTrace",
+    "RoutingFit",
+    "RoutingSource",
+    "RoutingStatistics",
+    "RoutingTrace",
+    "SyntheticOptions",
+    "SyntheticRouting",
+    "TraceShape",
+    "fit",
+    "open_routing",
+    "open_tokens",
+    "open_trace",
+    "summarise",
+    "synthetic_trace",
+    "write_trace",
+]

@@ -91,6 +91,14 @@ class CountsRouting:
         return order.ravel()[position].astype(np.int16).reshape(batch, len(self.layers), self.top_k)
 
 
+def copied_layers(tokens: np.ndarray, model: MoEModel, measured: tuple[int, ...], seed: int) -> np.ndarray:
+    """Tokens int16 [tokens, measured layers, top_k] spread to all layers as ``CountsRouting`` spreads counts."""
+    nearest = _nearest_layers(model.moe_layers, measured)
+    order = _expert_order(model.moe_layers, measured, model.experts, seed)
+    stands_for = np.argsort(order, axis=1).astype(np.int16)
+    return np.stack([stands_for[i][tokens[:, near]] for i, near in enumerate(nearest)], axis=1)
+
+
 def _nearest_layers(layers: tuple[int, ...], measured: tuple[int, ...]) -> np.ndarray:
     """Index of the nearest of ``measured`` (ascending) for each of ``layers``; argmin takes the lower of a tie."""
     return np.abs(np.subtract.outer(layers, measured)).argmin(axis=1)

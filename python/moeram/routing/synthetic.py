@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from pydantic import Field, field_validator
 
 from moeram.model import MoEModel
 from moeram.options import Options
+from moeram.routing.shape import TraceShape
 from moeram.routing.source import check_draw, read_only
 from moeram.routing.statistics import count_selections
 
@@ -19,8 +22,17 @@ class SyntheticOptions(Options):
     The two sigmas are standard deviations of the logarithm of an expert's weight: of its popularity, common to all
     topics, and of its tilt, drawn anew per topic. Each is a list of values at evenly spaced depths from the first to
     the last layer with experts, interpolated linearly between them.
+
+    popularity: distribution of the logarithm of an expert's popularity. "lognormal": normal with `popularity_sigma`;
+    "uniform": all alike; "zipf": -`zipf_exponent` x log of the expert's rank, ranks in random order; "bimodal": normal with
+    `bimodal_sigma`, less `cold_depth` for a random share `cold_share` of the experts (sieve.md section 9, SIEVE_FITS).
     """
 
+    popularity: Literal["lognormal", "uniform", "zipf", "bimodal"] = "lognormal"
+    zipf_exponent: float = Field(default=1.0, ge=0, le=10)
+    bimodal_sigma: float = Field(default=1.3, ge=0, le=10)
+    cold_share: float = Field(default=0.41, ge=0, le=1)
+    cold_depth: float = Field(default=5.28, ge=0, le=50)
     topics: int = Field(default=6, ge=1, le=1000)
     popularity_sigma: tuple[float, ...] = (0.37, 0.54, 0.59)
     topic_sigma: tuple[float, ...] = (0.49, 0.84, 0.85)
@@ -32,6 +44,15 @@ class SyntheticOptions(Options):
         if not value or not all(0 <= sigma <= 10 for sigma in value):
             raise ValueError("at least one number, each in 0..10")
         return value
+
+
+# Fits of sieve.md section 9 to the shares of its section 1; for models of 128 experts and top-8, 128 and top-4, 512 and
+# top-10. Topics play no part there.
+SIEVE_FITS: dict[str, dict[str, object]] = {
+    "qwen3": {"bimodal_sigma": 1.30, "cold_share": 0.41, "cold_depth": 5.28},
+    "gpt-oss": {"bimodal_sigma": 2.12, "cold_share": 0.41, "cold_depth": 4.46},
+    "qwen3-next": {"bimodal_sigma": 0.63, "cold_share": 0.54, "cold_depth": 1.94},
+}
 
 
 class SyntheticRouting:
@@ -56,9 +77,8 @@ class SyntheticRouting:
         self._mean_wait = _mean_waits(model, self.options, np.random.default_rng([seed, _WEIGHT_STREAM]))
         self._usage: dict[int, np.ndarray] = {}
         what = (
-            f"synthetic routing, seed {seed}, {len(self.topics)} topics: popularity sigma "
-            f"{_numbers(self.options.popularity_sigma)}, topic sigma {_numbers(self.options.topic_sigma)} "
-            "(first to last layer); tokens and layers are independent"
+            f"synthetic routing, seed {seed}, {len(self.topics)} topics: {_popularity_words(self.options)}, topic sigma "
+            f"{_numbers(self.options.topic_sigma)} (first to last layer); tokens and layers are independent"
         )
         how = f"rankings see {self.options.sample_tokens} random tokens per topic that no draw repeats"
         self.notes = (what, how)
@@ -90,11 +110,40 @@ class SyntheticRouting:
 
 def _mean_waits(model: MoEModel, options: SyntheticOptions, rng: np.random.Generator) -> np.ndarray:
     """1 / weight of each expert, float32 [topics, layers, experts]."""
+    return read_only(np.exp(-log_weights(model, options, rng)).astype(np.float32))
+
+
+def log_weights(model: MoEModel | TraceShape, options: SyntheticOptions, rng: np.random.Generator) -> np.ndarray:
+    """Logarithm of each expert's weight, float64 [topics, layers, experts]: popularity plus the tilt of the topic."""
     layers = len(model.moe_layers)
-    popularity, tilt = (_by_layer(sigma, layers)[:, None] for sigma in (options.popularity_sigma, options.topic_sigma))
-    common = popularity * rng.standard_normal((layers, model.experts))
-    own = tilt * rng.standard_normal((options.topics, layers, model.experts))
-    return read_only(np.exp(-(common + own)).astype(np.float32))
+    common = _popularity(layers, model.experts, options, rng)
+    tilt = _by_layer(options.topic_sigma, layers)[:, None]
+    return common + tilt * rng.standard_normal((options.topics, layers, model.experts))
+
+
+def _popularity(layers: int, experts: int, options: SyntheticOptions, rng: np.random.Generator) -> np.ndarray:
+    """Logarithm of the popularity of each expert, float64 [layers, experts]."""
+    if options.popularity == "uniform":
+        return np.zeros((layers, experts))
+    if options.popularity == "zipf":
+        ranks = rng.permuted(np.tile(np.arange(1.0, experts + 1), (layers, 1)), axis=1)
+        return -options.zipf_exponent * np.log(ranks)
+    if options.popularity == "bimodal":
+        cold = rng.permuted(np.tile(np.arange(experts) < round(options.cold_share * experts), (layers, 1)), axis=1)
+        return options.bimodal_sigma * rng.standard_normal((layers, experts)) - options.cold_depth * cold
+    return _by_layer(options.popularity_sigma, layers)[:, None] * rng.standard_normal((layers, experts))
+
+
+def _popularity_words(options: SyntheticOptions) -> str:
+    return {
+        "lognormal": f"popularity sigma {_numbers(options.popularity_sigma)}",
+        "uniform": "all experts alike",
+        "zipf": f"Zipf popularity with exponent {options.zipf_exponent:g}",
+        "bimodal": (
+            f"bimodal popularity with sigma {options.bimodal_sigma:g}, {options.cold_share:.0%} of the experts "
+            f"{options.cold_depth:g} below"
+        ),
+    }[options.popularity]
 
 
 def _by_layer(sigma: tuple[float, ...], layers: int) -> np.ndarray:

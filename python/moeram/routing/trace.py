@@ -21,6 +21,7 @@ class TraceRouting:
         held_out: Tokens of the same topics that they may not see.
         notes: Sentences for the record.
         place: File or folder that the tokens come from, for messages.
+        measured_layers: Layers that were recorded, if not all.
 
     Raises:
         TraceError: A topic has no token in one of the halves.
@@ -36,6 +37,7 @@ class TraceRouting:
         *,
         notes: tuple[str, ...],
         place: str,
+        measured_layers: tuple[int, ...] | None = None,
     ) -> None:
         assert list(ranking) == list(held_out)
         for topic in ranking:
@@ -45,7 +47,8 @@ class TraceRouting:
                     "held out; both halves need at least one"
                 )
         self.topics = tuple(ranking)
-        self.layers = self.measured_layers = model.moe_layers
+        self.layers = model.moe_layers
+        self.measured_layers = model.moe_layers if measured_layers is None else measured_layers
         self.experts, self.top_k = model.experts, model.top_k
         self.notes = notes
         self._place = place

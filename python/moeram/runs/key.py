@@ -24,6 +24,8 @@ def run_key(experiment: Experiment, version: str) -> str:
     resolved = experiment.resolved()
     del resolved["threads"]
     resolved["routing"]["path"] = list(input_digests(experiment).values())
+    if experiment.topic_prediction.confusion is not None:
+        resolved["topic_prediction"]["confusion"] = _file_digest(Path(experiment.topic_prediction.confusion))
     resolved["model"] = asdict(load_model(experiment.model))
     resolved["hardware"] = load_system(experiment.hardware).model_dump()
     resolved["version"] = version
@@ -36,15 +38,17 @@ def digest(values: Any) -> str:
 
 
 def input_digests(experiment: Experiment) -> dict[str, str]:
-    """Return path -> SHA-256 (hex) of the recorded routing's files, sorted by path.
+    """Return path -> SHA-256 (hex) of the recorded routing's files, sorted by path, and of the confusion of topics.
 
     Raises:
         TraceError: a file cannot be read.
     """
-    if experiment.routing.path is None:
-        return {}
-    path = Path(experiment.routing.path)
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    files: list[Path] = []
+    if experiment.routing.path is not None:
+        path = Path(experiment.routing.path)
+        files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if experiment.topic_prediction.confusion is not None:
+        files.append(Path(experiment.topic_prediction.confusion))
     return {str(file): _file_digest(file) for file in files}
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from moeram.errors import TraceError
 from moeram.model import MoEModel
+from moeram.routing.chunks import UNKNOWN, CountChunk
 from moeram.routing.counts import CountsRouting, CountTable
+from moeram.routing.recording import CountTrace
+from moeram.routing.shape import TraceShape
 
 _MEMBERS = ("domains", "layers", "top_k", "counts")
 _MOST_SELECTIONS = 10**9  # numpy splits no larger counts
@@ -38,7 +42,29 @@ def read_counts(path: Path, model: MoEModel, seed: int = 0) -> CountsRouting:
     return CountsRouting(read_count_table(path, model), model, seed=seed)
 
 
-def read_count_table(path: Path, model: MoEModel) -> CountTable:
+def counts_npz(path: Path, shape: TraceShape) -> CountTrace:
+    """The same counts as a recording, one entry per domain.
+
+    Raises:
+        TraceError: As in ``read_counts``.
+    """
+    table = read_count_table(path, shape)
+    size = len(table.topics)
+
+    def read() -> Iterator[CountChunk]:
+        yield CountChunk(
+            counts=table.counts,
+            topic=np.arange(size, dtype=np.int16),
+            topics=table.topics,
+            phase=np.full(size, UNKNOWN, dtype=np.int8),
+            passes=False,
+            place=str(path),
+        )
+
+    return CountTrace(place=str(path), format="counts", shape=shape, layers=table.layers, read=read)
+
+
+def read_count_table(path: Path, model: MoEModel | TraceShape) -> CountTable:
     """The counts as stored, checked against ``model``; other members of the archive are not read.
 
     Raises:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -47,9 +50,36 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         TraceError: The file is missing, unreadable, truncated or no gzip file.
     """
-    try:
+    with reading(path):
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def read_head(path: Path, size: int = 1 << 16) -> bytes:
+    """The first ``size`` bytes of a file, unpacked if it ends in ``.gz``; raises like ``read_bytes``."""
+    with reading(path), _open(path) as stream:
+        return stream.read(size)
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """Lines of a text file that are not empty, unpacked if it ends in ``.gz``; raises like ``read_json``."""
+    with reading(path), _open(path) as stream, io.TextIOWrapper(stream, encoding="utf-8") as text:
+        for line in text:
+            if line.strip():
+                yield line
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what can go wrong while ``path`` is read into a ``TraceError`` that names it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None
     except EOFError:
@@ -66,8 +96,21 @@ def read_json(path: Path) -> object:
     Raises:
         TraceError: Besides ``read_bytes``, the file is not JSON or repeats a key.
     """
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes, path: Path | str) -> object:
+    """Parsed ``content``, unpacked if ``path`` ends in ``.gz`` and it is still packed; ``path`` stands in messages.
+
+    Raises:
+        TraceError: It is not JSON or repeats a key.
+    """
     try:
-        return json.loads(read_bytes(path).decode(), object_pairs_hook=_unique_keys)
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        return json.loads(content.decode(), object_pairs_hook=_unique_keys)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise TraceError(f"{path}: not a whole gzip file ({error})") from None
     except UnicodeDecodeError as error:
         raise TraceError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:

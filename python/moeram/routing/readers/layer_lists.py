@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from moeram.errors import TraceError
 from moeram.model import MoEModel
+from moeram.routing.chunks import TokenChunk, token_chunk
 from moeram.routing.readers.files import expert_layers, json_files, read_json, selections, topic_name
+from moeram.routing.recording import RoutingTrace
+from moeram.routing.shape import TraceShape
 from moeram.routing.trace import TraceRouting
 
 
@@ -39,7 +43,29 @@ def read_layer_lists(path: Path, model: MoEModel, seed: int = 0) -> TraceRouting
     )
 
 
-def read_topic(path: Path, model: MoEModel) -> np.ndarray:
+def trace_layer_lists(path: Path, shape: TraceShape) -> RoutingTrace:
+    """The same files as a trace: each topic is one request, of which neither phase nor steps are known.
+
+    Raises:
+        TraceError: As in ``read_layer_lists``.
+    """
+    files = json_files(path) if path.is_dir() else [path]
+    if not files:
+        raise TraceError(f"{path}: no .json or .json.gz file in this folder")
+
+    def read() -> Iterator[TokenChunk]:
+        topics: tuple[str, ...] = ()
+        for number, file in enumerate(files):
+            topics = (*topics, topic_name(file))
+            yield token_chunk(read_topic(file, shape), topics=topics, topic=number, request=number, place=str(file))
+
+    note = "the files name no requests and no phases: the tokens of a topic are taken as one request"
+    return RoutingTrace(
+        place=str(path), format="layer_lists", shape=shape, layers=shape.moe_layers, read=read, notes=(note,)
+    )
+
+
+def read_topic(path: Path, model: MoEModel | TraceShape) -> np.ndarray:
     """All tokens of one file in order, int16 [tokens, layers, top_k].
 
     Raises:

@@ -5,19 +5,26 @@ Step 0 is the prefill, every later step one decode token (layout of the MoE expe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from moeram.errors import TraceError
 from moeram.model import MoEModel
-from moeram.routing.readers.files import expert_layers, json_files, read_json, selections
+from moeram.routing.chunks import DECODE, PREFILL, TokenChunk, token_chunk
+from moeram.routing.readers.files import expert_layers, json_files, parse_json, read_json, selections
+from moeram.routing.recording import RoutingTrace
+from moeram.routing.shape import TraceShape
 from moeram.routing.statistics import count_selections, dominant_experts, same_expert_next
 from moeram.routing.trace import TraceRouting
 
 _DOMINANT_SHARE = 0.9
+_MOST_MEMBER_BYTES = 1 << 28
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,73 @@ def read_selections(path: Path, model: MoEModel, seed: int = 0) -> TraceRouting:
     return TraceRouting(model, ranking, held_out, notes=_notes(path, model, subjects), place=str(path))
 
 
+def trace_selections(path: Path, shape: TraceShape) -> RoutingTrace:
+    """The same requests as a trace, of a single file, a folder, a folder of folders, or a ``.tar[.gz]`` of them.
+
+    A topic is the folder of a request. Requests come in numeric order of their files, those of an archive as they stand
+    there.
+
+    Raises:
+        TraceError: As in ``read_selections``.
+    """
+    files = _folder if path.is_dir() else _archive if path.name.endswith(ARCHIVES) else _single
+
+    def read() -> Iterator[TokenChunk]:
+        topics: list[str] = []
+        for number, (subject, place, steps) in enumerate(files(path)):
+            if subject not in topics:
+                topics.append(subject)
+            request = _request(steps, shape, place)
+            prompt, decode = len(request.prefill), len(request.decode)
+            order = np.arange(prompt + decode)
+            yield token_chunk(
+                np.concatenate([request.prefill, request.decode]),
+                request=number,
+                token=order,
+                step=np.maximum(order - prompt + 1, 0),
+                phase=np.where(order < prompt, PREFILL, DECODE),
+                topic=topics.index(subject),
+                topics=tuple(topics),
+                place=place,
+            )
+
+    return RoutingTrace(place=str(path), format="selections", shape=shape, layers=shape.moe_layers, read=read)
+
+
+def _single(path: Path) -> Iterator[tuple[str, str, object]]:
+    yield path.resolve().parent.name or "all", str(path), read_json(path)
+
+
+def _folder(path: Path) -> Iterator[tuple[str, str, object]]:
+    folders = [path] if json_files(path) else sorted(folder for folder in path.iterdir() if folder.is_dir())
+    for folder in folders:
+        for file in json_files(folder):
+            yield folder.name, str(file), read_json(file)
+
+
+def _archive(path: Path) -> Iterator[tuple[str, str, object]]:
+    """Requests of an archive in its own order; nothing is unpacked to disk."""
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                if not member.isfile() or not member.name.endswith((".json", ".json.gz")):
+                    continue
+                place = f"{path}:{member.name}"
+                if member.size > _MOST_MEMBER_BYTES:
+                    raise TraceError(f"{place}: {member.size} bytes are too many for one request")
+                stream = archive.extractfile(member)
+                content = stream.read()
+                if len(content) < member.size:
+                    raise EOFError
+                yield PurePosixPath(member.name).parent.name or "all", place, parse_json(content, place)
+    except FileNotFoundError:
+        raise TraceError(f"{path}: no such file") from None
+    except EOFError:
+        raise TraceError(f"{path}: the archive is truncated") from None
+    except (tarfile.TarError, zlib.error, OSError) as error:
+        raise TraceError(f"{path}: not a whole tar archive ({error})") from None
+
+
 def read_requests(path: Path, model: MoEModel) -> dict[str, list[Request]]:
     """Requests of each subject under ``path``, in numeric order of their file names.
 
@@ -70,7 +144,10 @@ def read_request(path: Path, model: MoEModel) -> Request:
     Raises:
         TraceError: The file is missing, malformed or does not fit ``model``; the message names step and layer.
     """
-    steps = read_json(path)
+    return _request(read_json(path), model, path)
+
+
+def _request(steps: object, model: MoEModel | TraceShape, path: Path | str) -> Request:
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise TraceError(f"{path}: expected a list of steps {{layer: null or [[expert ids] per token]}}")
     if not steps:
@@ -87,7 +164,7 @@ def read_request(path: Path, model: MoEModel) -> Request:
     return Request(prefill=np.stack(prefill, axis=1), decode=np.stack(decode, axis=1))
 
 
-def _only_row(rows: object, path: Path, step: int, layer: str) -> object:
+def _only_row(rows: object, path: Path | str, step: int, layer: str) -> object:
     if not isinstance(rows, list) or len(rows) != 1:
         count = f"{len(rows)} rows" if isinstance(rows, list) else "no list of rows"
         raise TraceError(f"{path}: step {step}, layer {layer}: {count}; a decode step holds exactly one row")
