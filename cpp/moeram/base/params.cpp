@@ -21,7 +21,7 @@ void check_tree(const YAML::Node& node, const std::string& name, int depth) {
   for (const auto& entry : node) {
     const std::string line = name + ":" + std::to_string(entry.first.Mark().line + 1) + ": ";
     if (!entry.first.IsScalar()) throw ConfigError(line + "a key must be a plain word");
-    if (!seen.insert(entry.first.Scalar()).second) throw ConfigError(line + "key '" + entry.first.Scalar() + "' stands twice");
+    if (!seen.insert(entry.first.Scalar()).second) throw ConfigError(line + "key '" + printable(entry.first.Scalar()) + "' stands twice");
     check_tree(entry.second, name, depth + 1);
   }
 }
@@ -48,7 +48,7 @@ Params Params::from_text(const std::string& text, const std::string& name) {
     document->name = name;
     return Params(node, "", document);
   } catch (const YAML::Exception& error) {
-    throw ConfigError(name + ":" + std::to_string(error.mark.line + 1) + ": not readable as YAML: " + error.msg);
+    throw ConfigError(name + ":" + std::to_string(error.mark.line + 1) + ": not readable as YAML: " + printable(error.msg));
   }
 }
 

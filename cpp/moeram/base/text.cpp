@@ -72,9 +72,22 @@ std::optional<bool> parse_boolean(std::string_view text) {
   static constexpr std::array<std::string_view, 4> no = {"false", "no", "off", "n"};
   std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::string upper(text);
+  std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
+  std::string capitalised = lower;
+  if (!capitalised.empty()) capitalised.front() = upper.front();
+  if (text != lower && text != upper && text != capitalised) return std::nullopt;
   if (std::find(yes.begin(), yes.end(), lower) != yes.end()) return true;
   if (std::find(no.begin(), no.end(), lower) != no.end()) return false;
   return std::nullopt;
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {

@@ -17,6 +17,9 @@ std::optional<std::int64_t> parse_integer(std::string_view text);
 std::optional<double> parse_number(std::string_view text);
 std::optional<bool> parse_boolean(std::string_view text);
 
+// Control characters and bytes outside ASCII become '?', so that a message stays a line of text.
+std::string printable(std::string_view text);
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
 }  // namespace moeram

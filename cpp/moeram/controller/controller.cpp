@@ -229,21 +229,15 @@ std::vector<std::int64_t> Controller::canonical() const {
   row_policy_->canonical(out);
   out.push_back(write_mode_);
   const auto add = [&](const Request& request) {
-    out.insert(out.end(), {request.kind, request.byte_address, request.counted, std::max<Cycle>(request.not_before - now_, 0)});
+    out.insert(out.end(), {request.kind, request.source, request.byte_address, request.counted, std::max<Cycle>(request.not_before - now_, 0)});
+    // Ages decide who is older and enter the latency statistics.
+    out.push_back(request.arrive < 0 ? -1 : now_ - request.arrive);
     out.push_back(request.depart < 0 ? -1 : std::max<Cycle>(request.depart - now_, 0));
     out.insert(out.end(), request.address.begin(), request.address.begin() + static_cast<std::ptrdiff_t>(spec_.levels.size()));
   };
   for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
     out.push_back(queue->size());
-    // Ages are compared across queues only inside one queue, so their order is enough.
-    std::vector<Cycle> ages;
-    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) ages.push_back(queue->at(slot).arrive);
-    std::sort(ages.begin(), ages.end());
-    ages.erase(std::unique(ages.begin(), ages.end()), ages.end());
-    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) {
-      add(queue->at(slot));
-      out.push_back(std::lower_bound(ages.begin(), ages.end(), queue->at(slot).arrive) - ages.begin());
-    }
+    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) add(queue->at(slot));
   }
   out.push_back(static_cast<std::int64_t>(pending_.size()));
   for (const auto& request : pending_) add(request);

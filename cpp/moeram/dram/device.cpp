@@ -337,6 +337,7 @@ void Device::canonical(Cycle now, std::vector<std::int64_t>& out) const {
   for (const auto& entry : later_) {
     out.push_back(entry.due - now);
     out.push_back(entry.command);
+    out.insert(out.end(), entry.address.begin(), entry.address.begin() + static_cast<std::ptrdiff_t>(spec_.levels.size()));
   }
 }
 

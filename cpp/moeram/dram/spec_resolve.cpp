@@ -192,7 +192,11 @@ void resolve_rows(const Standard& standard, const TimingTable& base, Spec& spec)
     TimingRow resolved;
     resolved.window = row.window;
     resolved.sibling = row.sibling;
-    for (const auto& table : tables) resolved.latency.push_back(table.cycles(row.latency));
+    try {
+      for (const auto& table : tables) resolved.latency.push_back(table.cycles(row.latency));
+    } catch (const ConfigError& error) {
+      throw ConfigError(row.where + ": " + error.what());
+    }
     if (std::adjacent_find(resolved.latency.begin(), resolved.latency.end(), std::not_equal_to<>()) != resolved.latency.end()) {
       refuse_foreign_class_row(spec, row);
     }

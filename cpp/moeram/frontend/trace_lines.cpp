@@ -22,7 +22,7 @@ void for_each_trace_line(const std::string& path, const std::string& form, const
     ++number;
     if (line.ends_with('\r')) line.pop_back();
     if (const std::string wrong = take(line); !wrong.empty()) {
-      throw TraceError(path + ":" + std::to_string(number) + ": " + wrong + " in '" + line.substr(0, kShownCharacters) + "'; a line is " + form);
+      throw TraceError(path + ":" + std::to_string(number) + ": " + wrong + " in '" + printable(line.substr(0, kShownCharacters)) + "'; a line is " + form);
     }
   }
   if (file.bad()) throw TraceError(path + ": reading failed");

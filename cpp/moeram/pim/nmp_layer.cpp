@@ -95,7 +95,7 @@ void NmpLayer::run_experts(const LayerTask& task, Cycle input, NmpLayerResult& r
 
 Cycle NmpLayer::finish(const LayerTask& task, NmpLayerResult& result) {
   const std::int64_t bytes = task.batch * shape_.hidden_slice() * shape_.bytes_per_activation;
-  const auto rows = static_cast<int>(ceil_div(bytes, shape_.banks_per_channel * shape_.row_bytes));
+  const auto rows = static_cast<int>(shape_.result_rows(task.batch));
   Cycle end = 0;
   for (auto& channel : channels_) {
     const Cycle summed = channel->unit().finish_sums(unit_.overlap_weighted_sum ? 0 : last_reduced_);

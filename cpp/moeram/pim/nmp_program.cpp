@@ -15,6 +15,10 @@ std::int64_t NmpShape::local_intermediate() const { return ceil_div(intermediate
 
 std::int64_t NmpShape::hidden_slice() const { return ceil_div(hidden_size, channels); }
 
+std::int64_t NmpShape::result_rows(std::int64_t batch) const {
+  return ceil_div(batch * hidden_slice() * bytes_per_activation, banks_per_channel * row_bytes);
+}
+
 std::vector<std::vector<RowPiece>> layout_expert(const NmpShape& shape) {
   // All offsets are taken over all banks together, so that an uneven share of a bank stays exact.
   const std::int64_t row = shape.row_bytes * shape.all_banks();

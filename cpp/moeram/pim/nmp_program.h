@@ -30,6 +30,7 @@ struct NmpShape {
   std::int64_t rows_per_expert() const;  // Delta of Algorithm 1
   std::int64_t local_intermediate() const;  // columns of gate and up per processing unit
   std::int64_t hidden_slice() const;        // hidden elements per processing unit
+  std::int64_t result_rows(std::int64_t batch) const;  // whole rows that take a layer's results
 };
 
 // The part of one row that belongs to one matrix.

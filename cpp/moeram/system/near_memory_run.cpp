@@ -31,16 +31,27 @@ void check_unit(const NmpUnitOptions& unit, const NmpShape& shape) {
           "the near-memory unit needs positive rates, at least one row latch and no negative time");
 }
 
-void check_rows(const Spec& spec, const LayerTask& layer, std::int64_t rows_per_expert) {
+void check_layer(const Spec& spec, const NearMemoryConfig& config, const LayerTask& layer) {
   const std::int64_t rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
+  const std::int64_t rows_per_expert = config.shape.rows_per_expert();
   require(layer.batch >= 1, "a layer runs with a batch of " + std::to_string(layer.batch) + " tokens; at least one is needed");
+  const std::int64_t results_end = config.result_row + config.shape.result_rows(layer.batch);
+  const auto interval = [](std::int64_t begin, std::int64_t end) { return std::to_string(begin) + " to " + std::to_string(end - 1); };
+  if (config.result_row < 0 || results_end > rows) {
+    throw CapacityError("the results of " + std::to_string(layer.batch) + " tokens at rows " + interval(config.result_row, results_end) +
+                        " do not fit a bank of " + std::to_string(rows) + " rows");
+  }
   for (const auto& expert : layer.experts) {
-    require(expert.tokens <= layer.batch, "expert " + std::to_string(expert.expert) + " runs with " + std::to_string(expert.tokens) +
-                                              " tokens, more than the batch of " + std::to_string(layer.batch));
-    if (expert.tokens < 1) throw ConfigError("expert " + std::to_string(expert.expert) + " runs with " + std::to_string(expert.tokens) + " tokens; at least one is needed");
-    if (expert.first_row < 0 || expert.first_row + rows_per_expert > rows) {
-      throw CapacityError("expert " + std::to_string(expert.expert) + " at rows " + std::to_string(expert.first_row) + " to " +
-                          std::to_string(expert.first_row + rows_per_expert - 1) + " does not fit a bank of " + std::to_string(rows) + " rows");
+    const std::string name = "expert " + std::to_string(expert.expert);
+    require(expert.tokens >= 1 && expert.tokens <= layer.batch,
+            name + " runs with " + std::to_string(expert.tokens) + " tokens; allowed: 1 to the batch of " + std::to_string(layer.batch));
+    const std::int64_t end = expert.first_row + rows_per_expert;
+    if (expert.first_row < 0 || end > rows) {
+      throw CapacityError(name + " at rows " + interval(expert.first_row, end) + " does not fit a bank of " + std::to_string(rows) + " rows");
+    }
+    if (expert.first_row < results_end && config.result_row < end) {
+      throw CapacityError(name + " at rows " + interval(expert.first_row, end) + " lies where the results are written, rows " +
+                          interval(config.result_row, results_end));
     }
   }
 }
@@ -61,7 +72,7 @@ Spec resolve_device(const NearMemoryConfig& config) {
 std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
                                        const NearMemoryRunOptions& options) {
   const auto layout = layout_expert(config.shape);
-  for (const auto& layer : layers) check_rows(spec, layer, config.shape.rows_per_expert());
+  for (const auto& layer : layers) check_layer(spec, config, layer);
   const bool traced = !options.trace_folder.empty();
   const NmpLayerOptions layer_options{config.result_row, options.skip, options.reuse_identical_channels && !traced ? 1 : 0};
 

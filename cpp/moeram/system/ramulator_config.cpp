@@ -69,6 +69,9 @@ void RamulatorRun::build_memory(const Params& config, int cores) {
   ControllerOptions options;
   options.cores = cores;
   options.write_low_watermark = watermark(controller, "wr_low_watermark", options.write_low_watermark);
+  if (options.write_low_watermark == 0) {
+    controller.child("wr_low_watermark").fail("must be above 0: at 0 write mode is never left and reads starve for ever");
+  }
   options.write_high_watermark = watermark(controller, "wr_high_watermark", options.write_high_watermark);
   options.scheduler = implementation_of(controller, "Scheduler", scheduler_names());
   options.refresh = implementation_of(controller, "RefreshManager", {"AllBank", "None"});

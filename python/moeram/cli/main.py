@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import check
+from moeram.cli import check, model, placement, routing, topics
 from moeram.errors import MoeramError
 
 
@@ -35,7 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle.",
 )
-app.add_typer(check.app, name="check")
+for _name, _room in {"check": check, "model": model, "placement": placement, "routing": routing, "topics": topics}.items():
+    app.add_typer(_room.app, name=_name)
 
 
 def _version(wanted: bool) -> None:

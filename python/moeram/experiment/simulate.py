@@ -187,7 +187,8 @@ def _record(prepared: Prepared, steps: list[Steps], wall_time_s: float) -> Recor
         routing_fidelity=source.fidelity,
         resolved={"model": asdict(prepared.model), "system": system.model_dump(), "rows_of_a_bank": layout},
         commands=commands,
-        simulated_commands=sum(commands.values()) // (system.device.channels if experiment.reuse_identical_channels else 1),
+        simulated_commands=sum(commands.values())
+        // (system.device.channels if experiment.reuse_identical_channels else 1),
         wall_time_s=wall_time_s,
     )
 

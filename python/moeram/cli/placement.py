@@ -1,0 +1,105 @@
+"""`moeram placement`: options in, tables out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from moeram.errors import ConfigError
+from moeram.model import load_model
+from moeram.placement.compare import CompareOptions, Comparison, Score, compare
+from moeram.routing import open_routing
+
+app = typer.Typer(no_args_is_help=True, help="Where experts lie: policies and what they achieve.")
+
+
+@app.callback()
+def placement_options() -> None:
+    """Where experts lie: policies and what they achieve."""
+
+
+@app.command("compare")
+def compare_command(
+    path: Annotated[Path, typer.Argument(help="Recorded routing, of any format that `moeram run` reads.")],
+    model: Annotated[str, typer.Option("--model", help="A shipped model or a YAML file.")],
+    parts: Annotated[
+        list[int] | None, typer.Option("--parts", help="Number of parts; may be repeated. [2, 4, 8]")
+    ] = None,
+    policy: Annotated[list[str] | None, typer.Option("--policy", help="A policy; may be repeated. [all]")] = None,
+    replicas: Annotated[int, typer.Option("--replicas", help="Further copies of experts per layer.")] = 0,
+    nodes: Annotated[int, typer.Option("--nodes", help="Nodes that the parts form.")] = 1,
+    groups: Annotated[int, typer.Option("--groups", help="Groups of experts (group-limited routing).")] = 1,
+    plans: Annotated[str, typer.Option("--plans", help="topic: a plan per topic; all: one for all topics.")] = "topic",
+    requests: Annotated[
+        list[str] | None, typer.Option("--requests", metavar="TOPIC=N", help="A batch of several topics; repeated.")
+    ] = None,
+    bound: Annotated[bool, typer.Option("--bound", help="Solve for the best possible balance too (scipy).")] = False,
+    format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
+    seed: Annotated[int, typer.Option("--seed", help="Seed of random choices.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compare placement policies on a trace: hit rate, balance, pairs across units, bytes moved."""
+    shape = load_model(model)
+    options = CompareOptions(
+        parts=tuple(parts) if parts else CompareOptions.parts,
+        replicas=replicas,
+        nodes=nodes,
+        groups=groups,
+        policies=tuple(policy) if policy else None,
+        plans=plans,
+        requests=_requests(requests),
+        bound=bound,
+        seed=seed,
+    )
+    result = compare(open_routing(path, shape, format=format, seed=seed), shape, options)
+    if as_json:
+        typer.echo(json.dumps(result.plain(), indent=2))
+    else:
+        _show(result)
+
+
+def _requests(texts: list[str] | None) -> dict[str, float] | None:
+    if not texts:
+        return None
+    found: dict[str, float] = {}
+    for text in texts:
+        topic, separator, number = text.rpartition("=")
+        try:
+            found[topic] = float(number)
+        except ValueError:
+            separator = ""
+        if not separator:
+            raise ConfigError(f"--requests: given {text!r}, allowed: TOPIC=NUMBER, such as coding=3")
+    return found
+
+
+def _show(result: Comparison) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    table = Table(title=f"placement of {result.model}, topics {', '.join(result.topics)}")
+    for name in ("policy", "parts", "slots", "hit rate", "balance", "cross pairs", "moved GiB", "above bound"):
+        table.add_column(name, justify="left" if name == "policy" else "right")
+    for score in result.scores:
+        table.add_row(score.policy, *_cells(score))
+    console.print(table)
+    for note in result.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def _cells(score: Score) -> list[str]:
+    cells = (
+        (score.parts, "{}"),
+        (score.slots, "{}"),
+        (score.hit_rate, "{:.1%}"),
+        (score.balance, "{:.3f}"),
+        (score.cross_pairs, "{:.1%}"),
+        (None if score.moved_bytes is None else score.moved_bytes / 2**30, "{:.2f}"),
+        (score.above_bound, "{:.2%}"),
+    )
+    return ["-" if value is None else form.format(value) for value, form in cells]

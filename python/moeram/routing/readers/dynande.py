@@ -1,0 +1,153 @@
+"""DynaNDE routing traces: CSV ``layer_id,token_id,expert_0,...``, a token's gate of each expert or 0.
+
+The published files hold one layer each, with 0 in the column and the true layer in the name (``..._layer12_...``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.routing.canonical import load_pyarrow
+from moeram.routing.chunks import CHUNK_SELECTIONS, TokenChunk, token_chunk
+from moeram.routing.readers.by_layer import LayerStream, Rows, side_by_side
+from moeram.routing.readers.files import read_head
+from moeram.routing.readers.tables import int_column, open_csv
+from moeram.routing.recording import RoutingTrace
+from moeram.routing.shape import TraceShape
+
+HEADER = "layer_id,token_id,expert_0"
+_LAYER = re.compile(r"layer[_-]?(\d+)", re.IGNORECASE)
+
+
+def trace_dynande(path: Path, shape: TraceShape) -> RoutingTrace:
+    """One file (of one layer or of several, each layer's rows together), or a folder with a file per layer.
+
+    Files of a folder that differ in more than the layer (another position or batch) are requests of their own. A file with
+    several layers is gathered in memory, at about a twelfth of its size.
+
+    Raises:
+        TraceError: A row has another number of gates than ``top_k``, a gate is no number, or layers do not match.
+    """
+    groups = _groups(path)
+    layers = _covered(groups, shape)
+
+    def read() -> Iterator[TokenChunk]:
+        for number, files in enumerate(groups.values()):
+            position = 0
+            for ids, weights in _tokens(files, shape):
+                yield token_chunk(
+                    ids,
+                    request=number,
+                    token=position + np.arange(len(ids)),
+                    weights=weights,
+                    place=str(files[0].parent if len(files) > 1 else files[0]),
+                    first_row=position,
+                )
+                position += len(ids)
+
+    return RoutingTrace(place=str(path), format="dynande", shape=shape, layers=layers, read=read)
+
+
+def is_dynande(path: Path) -> bool:
+    """Whether the header of a CSV file is that of a DynaNDE trace."""
+    return read_head(path, 64).decode(errors="replace").startswith(HEADER)
+
+
+def _groups(path: Path) -> dict[str, list[Path]]:
+    if not path.is_dir():
+        return {str(path): [path]}
+    groups: dict[str, list[Path]] = {}
+    for file in sorted(path.rglob("*.csv")):
+        if is_dynande(file):
+            groups.setdefault(_LAYER.sub("layer", str(file.relative_to(path))), []).append(file)
+    if not groups:
+        raise TraceError(f"{path}: no CSV file that starts with {HEADER!r} in this folder")
+    return groups
+
+
+def _covered(groups: dict[str, list[Path]], shape: TraceShape) -> tuple[int, ...]:
+    found = None
+    for files in groups.values():
+        layers = sorted(_layer_ids(files, shape))
+        if found is not None and layers != found:
+            raise TraceError(f"{files[0]} and its fellows hold layers {layers}, other files {found}")
+        found = layers
+    foreign = [layer for layer in found if layer not in shape.moe_layers]
+    if foreign:
+        raise TraceError(
+            f"{next(iter(groups.values()))[0]}: layer {foreign[0]} is no layer with experts of {shape.name}"
+        )
+    return tuple(found)
+
+
+def _layer_ids(files: list[Path], shape: TraceShape) -> set[int]:
+    stated = {file: _stated(file) for file in files}
+    if len(files) > 1:
+        unclear = [file for file, layer in stated.items() if layer is None]
+        if unclear:
+            raise TraceError(f"{unclear[0]}: the name of a file of one layer must state it, as in ..._layer12_...")
+        return set(stated.values())
+    inside: set[int] = set()
+    for layer, _, _ in _rows(files[0], shape):
+        inside |= set(np.unique(layer).tolist())
+    return {stated[files[0]]} if inside == {0} and stated[files[0]] is not None else inside
+
+
+def _stated(file: Path) -> int | None:
+    found = _LAYER.findall(file.name)
+    return int(found[-1]) if found else None
+
+
+def _tokens(files: list[Path], shape: TraceShape) -> Iterator[Rows]:
+    rows = max(CHUNK_SELECTIONS // (max(len(files), 1) * shape.top_k), 1)
+    if len(files) > 1:
+        streams = [LayerStream(_stated(file), str(file), ((i, w) for _, i, w in _rows(file, shape))) for file in files]
+        yield from side_by_side(sorted(streams, key=lambda stream: stream.layer), rows)
+        return
+    parts: dict[int, list[Rows]] = {}
+    for layer, ids, weights in _rows(files[0], shape):
+        for one in np.unique(layer).tolist():
+            parts.setdefault(one, []).append((ids[layer == one], weights[layer == one]))
+    streams = [LayerStream(layer, str(files[0]), iter(parts[layer])) for layer in sorted(parts)]
+    yield from side_by_side(streams, rows)
+
+
+def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Layer, ids and gates of batches of rows."""
+    pa, _ = load_pyarrow()
+    names = ["layer_id", "token_id", *(f"expert_{expert}" for expert in range(shape.experts))]
+    types = dict.fromkeys(names[2:], pa.float32()) | {"layer_id": pa.int32(), "token_id": pa.int64()}
+    first = 0
+    with open_csv(file, types) as batches:
+        for batch in batches:
+            if batch.schema.names != names:
+                raise TraceError(
+                    f"{file}: {len(batch.schema.names) - 2} experts in the header, but {shape.name} has {shape.experts}: is "
+                    "this the file of another model?"
+                )
+            layer = int_column(batch.column(0), np.int32, f"{file}: layer_id", first)
+            gates = np.column_stack([column.to_numpy() for column in batch.columns[2:]])
+            yield layer, *_selected(gates, shape, file, first)
+            first += batch.num_rows
+
+
+def _selected(gates: np.ndarray, shape: TraceShape, file: Path, first: int) -> Rows:
+    wrong = ~(gates >= 0) | np.isinf(gates)
+    if wrong.any():
+        row, expert = np.argwhere(wrong)[0]
+        raise TraceError(
+            f"{file}: row {first + row}: gate {gates[row, expert]} of expert {expert} is no number of 0 or more"
+        )
+    rows, experts = np.nonzero(gates)
+    counts = np.bincount(rows, minlength=len(gates))
+    if (counts != shape.top_k).any():
+        row = int((counts != shape.top_k).argmax())
+        raise TraceError(
+            f"{file}: row {first + row}: {counts[row]} gates above 0, but {shape.name} uses {shape.top_k} a token"
+        )
+    return experts.astype(np.int16).reshape(-1, shape.top_k), gates[rows, experts].reshape(-1, shape.top_k)

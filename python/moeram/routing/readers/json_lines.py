@@ -1,0 +1,227 @@
+"""JSON lines, one per token and layer: ``req_id, token_idx, layer, topk_ids, topk_weights`` (``.jsonl[.gz]``).
+
+Lines of another ``type`` than "route" are skipped, except that a "meta" line may name the model, top_k and the layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.routing.chunks import TokenChunk, token_chunk
+from moeram.routing.readers.files import text_lines
+from moeram.routing.recording import RoutingTrace
+from moeram.routing.shape import TraceShape
+
+_STARTS_OVER = (
+    "token_idx starts over within a request: it counts the tokens of a forward pass, so each pass is taken as a request of "
+    "its own"
+)
+_KEYS = ("req_id", "token_idx", "layer", "topk_ids")
+_FIRST_LINES = 100_000
+_MOST_OPEN_TOKENS = 1 << 18
+_PIECE_TOKENS = 4096
+
+
+def trace_json_lines(path: Path, shape: TraceShape) -> RoutingTrace:
+    """Tokens of one file, or of all ``.jsonl[.gz]`` files of a folder in the order of their names.
+
+    The layers are those that the meta line or the first lines name. A token whose index starts over within a request
+    belongs to another forward pass: each such pass is taken as a request of its own.
+
+    Raises:
+        TraceError: A line is malformed or does not fit ``shape``, or files were recorded of different models.
+    """
+    files = line_files(path)
+    layers = _layers(files, shape)
+
+    def read() -> Iterator[TokenChunk]:
+        requests = _Requests()
+        for file in files:
+            yield from _Assembly(file, shape, layers, requests).chunks()
+
+    return RoutingTrace(place=str(path), format="json_lines", shape=shape, layers=layers, read=read)
+
+
+def line_files(path: Path) -> list[Path]:
+    """``path``, or the ``.jsonl`` and ``.jsonl.gz`` files of a folder by name.
+
+    Raises:
+        TraceError: The folder has none.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.name.endswith((".jsonl", ".jsonl.gz")))
+    if not files:
+        raise TraceError(f"{path}: no .jsonl or .jsonl.gz file in this folder")
+    return files
+
+
+def parse_line(line: str, place: str) -> dict:
+    """One line as a JSON object.
+
+    Raises:
+        TraceError: It is none.
+    """
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise TraceError(f"{place}:{error.colno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise TraceError(f"{place}: nested too deeply for a trace") from None
+    if type(row) is not dict:
+        raise TraceError(f"{place}: a line must be an object, got {line[:40]!r}")
+    return row
+
+
+def _layers(files: list[Path], shape: TraceShape) -> tuple[int, ...]:
+    found: set[int] = set()
+    models: dict[str, Path] = {}
+    for file in files:
+        logged = None
+        for number, line in enumerate(text_lines(file), start=1):
+            if number > _FIRST_LINES or (logged is not None and number > 1):
+                break
+            place = f"{file}:{number}"
+            row = parse_line(line, place)
+            if row.get("type", "route") == "meta":
+                logged = _check_meta(row, shape, place)
+                models.setdefault(str(row.get("model_id")), file)
+                found |= set(logged or ())
+            elif type(row.get("layer")) is int:
+                found.add(row["layer"])
+    if len(models) > 1:
+        (first, one), (second, other) = list(models.items())[:2]
+        raise TraceError(f"{one} was recorded of {first}, {other} of {second}; a folder must hold one model")
+    foreign = sorted(found - set(shape.moe_layers))
+    if foreign or not found:
+        what = f"layer {foreign[0]} is no layer with experts of {shape.name}" if found else "no line names a layer"
+        raise TraceError(f"{files[0]}: {what}")
+    return tuple(sorted(found))
+
+
+def _check_meta(row: dict, shape: TraceShape, place: str) -> list[int] | None:
+    if row.get("top_k", shape.top_k) != shape.top_k:
+        raise TraceError(f"{place}: recorded with top_k {row['top_k']}, but {shape.name} uses {shape.top_k} a token")
+    logged = row.get("layers_logged")
+    if logged is not None and (
+        type(logged) is not list or not logged or any(type(layer) is not int for layer in logged)
+    ):
+        raise TraceError(f"{place}: layers_logged {logged!r} is no list of layer ids")
+    return logged
+
+
+class _Requests:
+    """Numbers of requests over all files; a request may be met again after its token index started over."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.starts_over = 0
+
+
+class _Assembly:
+    """Gathers the layers of a token from their lines."""
+
+    def __init__(self, file: Path, shape: TraceShape, layers: tuple[int, ...], requests: _Requests) -> None:
+        self.file, self.shape, self.layers, self.requests = file, shape, layers, requests
+        self.index = {layer: i for i, layer in enumerate(layers)}
+        self.current: dict[object, int] = {}  # req_id -> number of its request
+        self.last: dict[tuple[object, int], int] = {}  # (req_id, layer) -> token index of its last line
+        self.open: dict[tuple[int, int], list] = {}  # (request, token) -> rows by layer, number of rows
+        self.ready: list[tuple[int, int, list]] = []
+        self.first_row = 0
+
+    def chunks(self) -> Iterator[TokenChunk]:
+        for number, line in enumerate(text_lines(self.file), start=1):
+            place = f"{self.file}:{number}"
+            row = parse_line(line, place)
+            if row.get("type", "route") != "route":
+                continue
+            self.add(row, place)
+            if len(self.ready) >= _PIECE_TOKENS:
+                yield self.take()
+        if self.open:
+            (request, token), (rows, count) = next(iter(self.open.items()))
+            lacking = [layer for layer, found in zip(self.layers, rows, strict=True) if found is None]
+            raise TraceError(
+                f"{self.file}: request {request}, token {token} has {count} of {len(self.layers)} layers; layer "
+                f"{lacking[0]} is missing"
+            )
+        if self.ready:
+            yield self.take()
+
+    def add(self, row: dict, place: str) -> None:
+        ids, weights, layer, token = self._checked(row, place)
+        name = row["req_id"]
+        if name not in self.current or token <= self.last.get((name, layer), -1):
+            if name in self.current and (self.current[name], token) in self.open:
+                raise TraceError(f"{place}: layer {layer} of request {name!r}, token {token} stands there twice")
+            self._start(name)
+        self.last[name, layer] = token
+        key = (self.current[name], token)
+        rows = self.open.setdefault(key, [[None] * len(self.layers), 0])
+        rows[0][self.index[layer]] = (ids, weights)
+        rows[1] += 1
+        if rows[1] == len(self.layers):
+            self.ready.append((*key, self.open.pop(key)[0]))
+        elif len(self.open) > _MOST_OPEN_TOKENS:
+            raise TraceError(
+                f"{place}: {len(self.open)} tokens lack layers; sort the file so that a token's lines stand near"
+            )
+
+    def _start(self, name: object) -> None:
+        """A new request, or another pass of the request called ``name``."""
+        if name in self.current:
+            self.requests.starts_over += 1
+        self.current[name] = self.requests.count
+        self.requests.count += 1
+        for layer in self.layers:
+            self.last.pop((name, layer), None)
+
+    def _checked(self, row: dict, place: str) -> tuple[list[int], list[float] | None, int, int]:
+        missing = [key for key in _KEYS if key not in row]
+        if missing:
+            raise TraceError(f"{place}: key {missing[0]!r} is missing; a line has {', '.join(_KEYS)}, topk_weights")
+        layer, token, ids, weights = row["layer"], row["token_idx"], row["topk_ids"], row.get("topk_weights")
+        if type(layer) is not int or layer not in self.index:
+            raise TraceError(f"{place}: layer {layer!r} is none of the layers of this trace ({self.layers})")
+        if type(token) is not int or not 0 <= token < 1 << 31:
+            raise TraceError(f"{place}: token_idx {token!r} is no whole number of 0 or more")
+        if type(ids) is not list or len(ids) != self.shape.top_k:
+            raise TraceError(f"{place}: topk_ids {ids!r}: {self.shape.name} uses {self.shape.top_k} experts a token")
+        for expert in ids:
+            if type(expert) is not int or not 0 <= expert < self.shape.experts:
+                last = self.shape.experts - 1
+                raise TraceError(f"{place}: expert {expert!r} is out of range; {self.shape.name} has experts 0..{last}")
+        if len(set(ids)) < len(ids):
+            raise TraceError(f"{place}: an expert occurs twice in {ids}")
+        if weights is not None:
+            plain = type(weights) is list and len(weights) == len(ids)
+            if not plain or not all(type(w) in (int, float) and 0 <= w < float("inf") for w in weights):
+                raise TraceError(f"{place}: topk_weights {weights!r} must be {len(ids)} finite numbers of 0 or more")
+        return ids, weights, layer, token
+
+    def take(self) -> TokenChunk:
+        count = len(self.ready)
+        ids = [[layer[0] for layer in rows] for _, _, rows in self.ready]
+        weighted = all(layer[1] is not None for _, _, rows in self.ready for layer in rows)
+        weights = [[layer[1] for layer in rows] for _, _, rows in self.ready] if weighted else None
+        notes = ()
+        if self.requests.starts_over:
+            notes = (_STARTS_OVER,)
+        chunk = token_chunk(
+            np.array(ids, dtype=np.int16).reshape(count, len(self.layers), -1),
+            request=[request for request, _, _ in self.ready],
+            token=[token for _, token, _ in self.ready],
+            weights=None if weights is None else np.array(weights, dtype=np.float32),
+            place=str(self.file),
+            first_row=self.first_row,
+            notes=notes,
+        )
+        self.first_row += count
+        self.ready = []
+        return chunk

@@ -1,0 +1,113 @@
+"""What readers of tables (Parquet, CSV) share: opening them and turning their columns into arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.routing.canonical import load_pyarrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+CSV_BLOCK_BYTES = 1 << 22
+
+
+@contextmanager
+def open_parquet(path: Path, **options) -> Iterator[pyarrow.parquet.ParquetFile]:
+    """A Parquet file, closed at the end; damage met on the way becomes a ``TraceError`` that names it."""
+    pa, parquet = load_pyarrow()
+    try:
+        with path.open("rb") as stream:
+            file = parquet.ParquetFile(stream, **options)
+            with file:
+                yield file
+    except FileNotFoundError:
+        raise TraceError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise TraceError(f"{path}: not a whole Parquet file ({_first_line(error)})") from None
+
+
+@contextmanager
+def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterator[Iterator[pa.RecordBatch]]:
+    """Batches of a CSV file with a header (``.gz`` or not), closed at the end; numbers only.
+
+    Raises:
+        TraceError: The file is missing, truncated or a row has another number of fields or no number.
+    """
+    pa, _ = load_pyarrow()
+    from pyarrow import csv
+
+    read = csv.ReadOptions(block_size=CSV_BLOCK_BYTES, use_threads=False)
+    convert = csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False)
+    try:
+        with (
+            pa.OSFile(str(path)) as raw,
+            pa.CompressedInputStream(raw, "gzip") if path.suffix == ".gz" else raw as stream,
+            csv.open_csv(stream, read_options=read, convert_options=convert) as reader,
+        ):
+            yield iter(reader)
+    except FileNotFoundError:
+        raise TraceError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise TraceError(f"{path}: not a whole CSV file of numbers ({_first_line(error)})") from None
+
+
+def int_column(column: pa.Array, kind: type, place: str, first_row: int) -> np.ndarray:
+    """A column of whole numbers as an array of ``kind``.
+
+    Raises:
+        TraceError: Another type, a missing value or one that does not fit.
+    """
+    pa, _ = load_pyarrow()
+    if not pa.types.is_integer(column.type):
+        raise TraceError(f"{place} holds {column.type}, whole numbers are needed")
+    if column.null_count:
+        row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())
+        raise TraceError(f"{place}, row {first_row + row}: no value")
+    values = column.to_numpy(zero_copy_only=False)
+    limits = np.iinfo(kind)
+    if values.dtype != kind and len(values) and (values.min() < limits.min or values.max() > limits.max):
+        row = int(((values < limits.min) | (values > limits.max)).argmax())
+        raise TraceError(f"{place}, row {first_row + row}: {values[row]} is out of range")
+    return values.astype(kind, copy=False)
+
+
+def list_column(column: pa.Array, width: int, kind: type, place: str, first_row: int) -> np.ndarray:
+    """A column of lists of ``width`` numbers as [rows, width] of ``kind``.
+
+    Raises:
+        TraceError: A list of another length, a missing one, or values of another type.
+    """
+    pa, _ = load_pyarrow()
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or _fixed(column.type)):
+        raise TraceError(f"{place} {first_row}: {column.type} is no list")
+    lengths = column.value_lengths().fill_null(-1).to_numpy(zero_copy_only=False)
+    if (lengths != width).any():
+        row = int((lengths != width).argmax())
+        what = "no list" if lengths[row] < 0 else f"a list of {lengths[row]}"
+        raise TraceError(f"{place} {first_row + row}: {what}, {width} values are needed (top_k of the model)")
+    flat = column.flatten()
+    if flat.null_count:
+        row = int(flat.is_null().to_numpy(zero_copy_only=False).argmax()) // width
+        raise TraceError(f"{place} {first_row + row}: a value is missing")
+    if np.issubdtype(kind, np.integer):
+        return int_column(flat, kind, f"{place} {first_row} and following", 0).reshape(-1, width)
+    if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)):
+        raise TraceError(f"{place} {first_row}: values of type {flat.type}, numbers are needed")
+    return flat.to_numpy(zero_copy_only=False).astype(kind, copy=False).reshape(-1, width)
+
+
+def _fixed(kind: pa.DataType) -> bool:
+    pa, _ = load_pyarrow()
+    return pa.types.is_fixed_size_list(kind)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,271 @@
+"""Broken recordings: one TraceError that names file, place and rule, and nothing loaded by halves."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from moeram.errors import TraceError
+from moeram.routing import TraceShape, open_routing, open_tokens, open_trace, write_trace
+from moeram.routing.describe import check_recording
+
+SHAPE = TraceShape(name="small", layers=4, moe_layers=(1, 3), experts=6, top_k=2)
+OTHER = TraceShape(name="other", layers=4, moe_layers=(1, 3), experts=8, top_k=2)
+
+
+def line(request=0, token=0, layer=1, ids=(0, 1), **more):
+    return {"req_id": request, "token_idx": token, "layer": layer, "topk_ids": list(ids)} | more
+
+
+def lines(*rows):
+    return "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows).encode()
+
+
+def pass_row(**change):
+    row = {"forward_pass_id": 1, "batch_size": 2, "seq_lens_sum": 9, "forward_mode": "decode", "expert_activation": 3.0}
+    return row | change
+
+
+def array(values, dtype=None):
+    stream = io.BytesIO()
+    np.save(stream, np.array(values, dtype=dtype), allow_pickle=True)
+    return stream.getvalue()
+
+
+def vllm(experts):
+    return lines({"choices": [{"routed_experts": experts}]})
+
+
+GATES = "layer_id,token_id," + ",".join(f"expert_{e}" for e in range(6)) + "\n"
+BAD = {
+    "lines: wrong k": ("t.jsonl", lines(line(ids=(0, 1, 2)), line(layer=3)), "t.jsonl:1: .*small uses 2 experts"),
+    "lines: id": ("t.jsonl", lines(line(), line(layer=3, ids=(0, 6))), "t.jsonl:2: expert 6 is out of range"),
+    "lines: twice": ("t.jsonl", lines(line(), line(layer=3, ids=(4, 4))), "t.jsonl:2: an expert occurs twice"),
+    "lines: missing layer": (
+        "t.jsonl",
+        lines(line(), line(layer=3), line(token=1)),
+        "request 0, token 1 has 1 of 2 layers; layer 3 is missing",
+    ),
+    "lines: same layer twice": ("t.jsonl", lines(line(), line(), line(layer=3)), "t.jsonl:2: layer 1 .*stands there twice"),
+    "lines: foreign layer": ("t.jsonl", lines(line(layer=2)), "layer 2 is no layer with experts of small"),
+    "lines: NaN": (
+        "t.jsonl",
+        lines(line(topk_weights=[0.5, float("nan")]), line(layer=3)),
+        "t.jsonl:1: topk_weights .*finite",
+    ),
+    "lines: key": ("t.jsonl", lines({"req_id": 0, "token_idx": 0, "topk_ids": [0, 1], "layer_id": 1}), "no line names a layer"),
+    "lines: not JSON": ("t.jsonl", lines(line(), '{"topk_ids": [0, '), r"t.jsonl:2:\d+: not JSON"),
+    "lines: top_k of the meta line": ("t.jsonl", lines({"type": "meta", "top_k": 4}, line()), "recorded with top_k 4"),
+    "vllm: wrong k": ("r.jsonl", vllm([[[0], [1]]]), "1 experts a token, but small uses 2"),
+    "vllm: layers": ("r.jsonl", vllm([[[0, 1]] * 3]), "3 layers; small has 4 layers, 2 of them with experts"),
+    "vllm: id": ("r.jsonl", vllm([[[0, 1], [0, 9]]]), "token 0, layer 3: expert 9 is out of range"),
+    "vllm: ragged": ("r.jsonl", vllm([[[0, 1], [0]]]), "no array of expert ids"),
+    "vllm: pickled": (
+        "r.jsonl",
+        vllm(base64.b64encode(array([{"a": 1}], object)).decode()),
+        "no array of expert ids .*allow_pickle",
+    ),
+    "vllm: none": ("r.jsonl", lines({"choices": [{"text": "x"}]}), "--enable-return-routed-experts"),
+    "llama: missing layer": ("t.csv", b"layer,expert\n1,0\n1,1\n1,2\n1,3\n", "rows 1..4 .*layer 3 is missing"),
+    "llama: half a token": ("t.csv", b"layer,expert\n1,0\n1,1\n3,0\n", "layer 3 has 1 rows, no multiple of top_k = 2"),
+    "llama: id": ("t.csv", b"layer,expert\n1,0\n1,1\n3,0\n3,6\n", "expert 6 is out of range"),
+    "llama: layer": ("t.csv", b"layer,expert\n0,0\n0,1\n3,0\n3,5\n", "layer 0 is no layer with experts"),
+    "llama: word": ("t.csv", b"layer,expert\n1,0\n1,x\n3,0\n3,5\n", "t.csv: column|t.csv: expert holds string"),
+    "llama: ragged": ("t.csv", b"layer,expert\n1,0\n1,1,2\n", "not a whole CSV file"),
+    "dynande: gates": ("t.csv", (GATES + "1,0,.1,.2,.3,0,0,0\n").encode(), "row 0: 3 gates above 0, but small uses 2"),
+    "dynande: NaN": ("t.csv", (GATES + "1,0,.1,nan,0,0,0,0\n").encode(), "row 0: gate nan of expert 1"),
+    "dynande: experts": ("t.csv", b"layer_id,token_id,expert_0,expert_1\n1,0,.1,.2\n", "2 experts in the header, but small has 6"),
+    "dynande: unequal": (
+        "t.csv",
+        (GATES + "1,0,.1,.2,0,0,0,0\n1,1,.1,.2,0,0,0,0\n3,0,.1,.2,0,0,0,0\n").encode(),
+        "layer 3 ends after 1 tokens, layer 1 has more",
+    ),
+    "moe-cap: too many": ("t.jsonl", lines(pass_row(expert_activation=5.5)), "2 tokens of small use at most 4 experts"),
+    "moe-cap: NaN": ("t.jsonl", lines(pass_row(expert_activation=float("nan"))), "t.jsonl:1: expert_activation nan"),
+    "moe-cap: mode": ("t.jsonl", lines(pass_row(forward_mode="both")), "forward_mode 'both'; allowed: prefill"),
+    "eplb: NaN": ("w.npy", array([[1.0, 2, 3, 4, 5, 6], [1, 2, float("nan"), 4, 5, 6]]), "layer 3, expert 2: count nan"),
+    "eplb: negative": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1, 2, -3, 4, 5, 6]]), "layer 3, expert 2: count -3"),
+    "eplb: layers": ("w.npy", array(np.ones((3, 6))), "3 layers; small has 4 layers"),
+    "eplb: experts": ("w.npy", array(np.ones((2, 8))), "is this the file of another model"),
+    "eplb: pickled": ("w.npy", array([[{"a": 1}]], object), "pickled objects are refused"),
+    "eplb: zero": ("w.npy", array(np.zeros((2, 6))), "every count is zero"),
+    "gzip": ("t.jsonl.gz", gzip.compress(lines(*[line(token=t, layer=k) for t in range(99) for k in (1, 3)]))[:150], "truncated"),
+    "csv gzip": ("t.csv.gz", gzip.compress(b"layer,expert\n" + b"1,0\n1,1\n3,0\n3,1\n" * 999)[:60], "truncated|not a whole"),
+    "tar": ("t.tar.gz", b"hello", "not a whole tar archive"),
+    "parquet": ("t.parquet", b"PAR1 cut", "not a whole Parquet file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_file(tmp_path, case):
+    name, content, words = BAD[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TraceError, match=words) as caught:
+        check_recording(open_trace(tmp_path / name, SHAPE))
+    assert str(tmp_path / name) in str(caught.value)
+    with pytest.raises(TraceError):
+        open_routing(tmp_path / name, SHAPE)
+
+
+# ---- canonical files
+
+
+def canonical(tmp_path, **change):
+    facts = {"version": 1, "model": "small", "layers": 4, "moe_layers": [1, 3], "experts": 6, "top_k": 2}
+    facts |= {"covered_layers": [1, 3], "notes": []} | change.pop("facts", {})
+    columns = {
+        "request": pa.array([0, 0, 0, 0], pa.int32()),
+        "token": pa.array([0, 0, 1, 1], pa.int32()),
+        "layer": pa.array([1, 3, 1, 3], pa.int16()),
+        "phase": ["decode"] * 4,
+        "step": pa.array([1, 1, 2, 2], pa.int32()),
+        "topic": ["a"] * 4,
+        "experts": pa.array([[0, 1], [2, 3], [4, 5], [0, 5]], pa.list_(pa.int16())),
+        "weights": pa.nulls(4, pa.list_(pa.float32())),
+    } | change
+    table = pa.table({name: values for name, values in columns.items() if values is not None})
+    path = tmp_path / "t.parquet"
+    pq.write_table(table.replace_schema_metadata({"moeram.routing": json.dumps(facts)}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"experts": pa.array([[0, 1], [2], [4, 5], [0, 5]], pa.list_(pa.int16()))}, "row 1: a list of 1, 2 values"),
+        ({"experts": pa.array([[0, 1], [2, 3], None, [0, 5]], pa.list_(pa.int16()))}, "row 2: no list"),
+        ({"experts": pa.array([[0, 1], [2, 3], [4, 6], [0, 5]], pa.list_(pa.int16()))}, "token 1, layer 1: expert 6 is out"),
+        ({"experts": pa.array([[0, 1], [2, 3], [4, 4], [0, 5]], pa.list_(pa.int16()))}, "token 1, layer 1: expert 4 occurs twice"),
+        ({"experts": pa.array([[0.5, 1]] * 4)}, "holds double, whole numbers"),
+        ({"layer": pa.array([1, 3, 1, 1], pa.int16())}, "layer 1 stands there twice"),
+        ({"layer": pa.array([1, 3, 1, 2], pa.int16())}, "layer 2 is not among the covered layers"),
+        ({"request": pa.array([0, 0, None, 0], pa.int32())}, "'request', row 2: no value"),
+        ({"token": pa.array([0, 0, -1, -1], pa.int32())}, "token -1 below 0"),
+        ({"phase": ["decode", "decode", "later", "later"]}, "'phase': 'later' is unknown; allowed: prefill, decode"),
+        ({"weights": pa.array([[0.1, 0.2], [float("nan"), 0.2], [0.1, 0.2], [0.1, 0.2]])}, "token 0, layer 3: weight nan"),
+        ({"weights": pa.array([[0.1, 0.2], [0.1, 0.2], [0.1, -0.2], [0.1, 0.2]])}, "token 1, layer 1: weight -0.2"),
+        ({"step": None}, "column 'step' is missing"),
+        ({"facts": {"version": 2}}, "version 2, this moeram reads 1"),
+        ({"facts": {"experts": "6"}}, "metadata 'moeram.routing' are damaged"),
+        ({"facts": {"covered_layers": [1, 2]}}, "covered_layers"),
+        ({"facts": {"experts": 8}}, "recorded of small with experts 8, but small has 6"),
+    ],
+)
+def test_bad_canonical_file(tmp_path, change, words):
+    path = canonical(tmp_path, **change)
+    with pytest.raises(TraceError, match=words) as caught:
+        check_recording(open_trace(path, SHAPE))
+    assert str(path) in str(caught.value)
+
+
+def test_the_good_canonical_file_is_good(tmp_path):
+    facts = check_recording(open_trace(canonical(tmp_path), None))
+    assert (facts["tokens"], facts["selections"], facts["layers"]) == (2, 8, 2)
+
+
+# ---- by halves
+
+
+def test_conversion_of_a_broken_trace_leaves_nothing(tmp_path):
+    rows = [line(token=t, layer=k) for t in range(5000) for k in (1, 3)]
+    rows[-1]["topk_ids"] = [0, 99]
+    (tmp_path / "t.jsonl").write_bytes(lines(*rows))
+    (tmp_path / "out.parquet").write_text("before")
+    with pytest.raises(TraceError, match="t.jsonl:10000: expert 99"):
+        write_trace(open_tokens(tmp_path / "t.jsonl", SHAPE), tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "t.jsonl"]
+    with pytest.raises(TraceError, match="cannot be written"):
+        write_trace(open_tokens(canonical(tmp_path), SHAPE), tmp_path / "no" / "out.parquet")
+
+
+# ---- folders and formats that cannot be told
+
+
+def test_mixed_models_in_a_folder(tmp_path):
+    for name, model in (("a", "org/one"), ("b", "org/two")):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines({"type": "meta", "model_id": model}, line(), line(layer=3)))
+    with pytest.raises(TraceError, match=r"a\.jsonl was recorded of org/one, .*b\.jsonl of org/two; .*one model"):
+        open_trace(tmp_path, SHAPE)
+    folder = tmp_path / "requests"
+    folder.mkdir()
+    steps = [{"0": None, "1": [[0, 1]], "2": None, "3": [[0, 1]]}] * 2
+    (folder / "0.json").write_text(json.dumps(steps))
+    (folder / "1.json").write_text(json.dumps([{str(layer): [[0, 1, 2]] for layer in range(4)}] * 2))
+    with pytest.raises(TraceError, match=r"1\.json: step 0: layer 0 has selections, but is a dense layer of small"):
+        check_recording(open_trace(folder, SHAPE))
+
+
+def test_mixed_formats_in_a_folder(tmp_path):
+    (tmp_path / "a.csv").write_text("layer,expert\n1,0\n")
+    (tmp_path / "b.jsonl").write_bytes(lines(line()))
+    with pytest.raises(TraceError, match=r"mixes formats \(a.csv looks like llama_cpp, b.jsonl looks like json_lines\)"):
+        open_trace(tmp_path, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.csv", b"a,b\n", "unknown kind.*'layer,expert' .llama_cpp. or 'layer_id,token_id,expert_0"),
+        ("x.jsonl", b'{"a": 1}\n', r"cannot tell its format: .*topk_ids \(json_lines\), expert_activation \(moe_cap\)"),
+        ("x.txt", b"", r"unknown kind of routing file; known: .*\(canonical\).*\(eplb\)"),
+    ],
+)
+def test_formats_that_cannot_be_told(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TraceError, match=words):
+        open_trace(tmp_path / name, SHAPE)
+
+
+def test_unknown_parquet_columns(tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(TraceError, match=r"columns a; candidates for .parquet: request.*\(canonical\), scores"):
+        open_trace(tmp_path / "x.parquet", SHAPE)
+
+
+def test_a_format_without_a_model(tmp_path):
+    (tmp_path / "t.jsonl").write_bytes(lines(line()))
+    with pytest.raises(TraceError, match="does not state its model; name it"):
+        open_trace(tmp_path / "t.jsonl", None)
+
+
+def test_counts_are_no_tokens(tmp_path):
+    np.save(tmp_path / "w.npy", np.ones((2, 6)))
+    with pytest.raises(TraceError, match="holds counts, no tokens"):
+        open_tokens(tmp_path / "w.npy", SHAPE)
+    (tmp_path / "t.jsonl").write_bytes(lines(pass_row()))
+    with pytest.raises(TraceError, match="how many experts were used, not which"):
+        open_routing(tmp_path / "t.jsonl", SHAPE)
+
+
+def test_archives(tmp_path):
+    path = tmp_path / "t.tar.gz"
+    steps = [{"0": None, "1": [[0, 1]], "2": None, "3": [[0, 6]]}] * 2
+    with tarfile.open(path, "w:gz") as archive:
+        content = json.dumps(steps).encode()
+        member = tarfile.TarInfo("maths/0.json")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(TraceError, match=r"t.tar.gz:maths/0.json: step 0, layer 3, token 0: expert 6 is out of range"):
+        check_recording(open_trace(path, SHAPE))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TraceError, match="truncated|not a whole"):
+        check_recording(open_trace(path, SHAPE))
+    with tarfile.open(path, "w:gz"):
+        pass
+    with pytest.raises(TraceError, match="the trace holds no token"):
+        check_recording(open_trace(path, SHAPE))
+
+
+def test_the_other_model_is_named(tmp_path):
+    with pytest.raises(TraceError, match="recorded of small with experts 6, but other has 8"):
+        open_trace(canonical(tmp_path), OTHER)
