@@ -1,6 +1,6 @@
 """Fit the synthetic routing generator to the expert use of OLMoE and measure how well it fits.
 
-    python benchmarks/fit_synthetic_routing.py ../shared/data/routing/olmoe-1b-7b.npz
+    python benchmarks/fit_synthetic_routing.py olmoe-1b-7b.npz
 
 For each measured layer, find the two sigmas (popularity, topic) whose expected hot-set cover at 12.5 % of the experts
 equals the real one, with topic-aware and with static ranking. Then compare moeram's generator, sampled with the given

@@ -24,7 +24,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moeram.routing import GeneratorOptions, RoutingTrace, TraceShape, open_tokens, summarise, synthetic_trace, write_trace
+from moeram.routing import (
+    GeneratorOptions,
+    RoutingTrace,
+    TraceShape,
+    open_tokens,
+    summarise,
+    synthetic_trace,
+    write_trace,
+)
 
 OLMOE = TraceShape(name="olmoe shape", layers=16, moe_layers=tuple(range(16)), experts=64, top_k=8)
 LLAMA = TraceShape(name="llama-4 shape", layers=48, moe_layers=tuple(range(1, 48, 2)), experts=128, top_k=1)
@@ -55,7 +63,9 @@ def write_flame(trace: RoutingTrace, folder: Path) -> Path:
     for i, layer in enumerate(trace.layers):
         rows = pa.FixedSizeListArray.from_arrays(pa.array(ids[:, i].ravel()), ids.shape[2]).cast(pa.list_(pa.int16()))
         scores = pa.FixedSizeListArray.from_arrays(pa.array(np.full(ids[:, i].size, 0.1, np.float32)), ids.shape[2])
-        pq.write_table(pa.table({"scores": scores.cast(pa.list_(pa.float32())), "indices": rows}), folder / f"layer{layer}.parquet")
+        pq.write_table(
+            pa.table({"scores": scores.cast(pa.list_(pa.float32())), "indices": rows}), folder / f"layer{layer}.parquet"
+        )
     return folder
 
 
@@ -99,7 +109,10 @@ def write_selections(trace: RoutingTrace, folder: Path) -> Path:
     (folder / "subject").mkdir()
     for number, ids in enumerate(requests_of(trace)):
         steps = [
-            {str(layer): [row[index[layer]].tolist()] if layer in index else None for layer in range(trace.shape.layers)}
+            {
+                str(layer): [row[index[layer]].tolist()] if layer in index else None
+                for layer in range(trace.shape.layers)
+            }
             for row in ids
         ]
         (folder / "subject" / f"{number}.json").write_text(json.dumps(steps, separators=(",", ":")))

@@ -11,7 +11,6 @@ import yaml
 from moeram.errors import ConfigError
 from moeram.hardware.cycle import load_core
 
-
 # Standard of Ramulator 2.0: pairs of organisation and timing presets.
 PAIRS = {
     "DDR3": 168, "DDR4": 288, "DDR4-VRR": 288, "DDR4-RVRR": 288, "DDR5": 27, "DDR5-VRR": 27, "DDR5-RVRR": 27, "LPDDR5": 5,

@@ -54,14 +54,22 @@ BAD = {
         lines(line(), line(layer=3), line(token=1)),
         "request 0, token 1 has 1 of 2 layers; layer 3 is missing",
     ),
-    "lines: same layer twice": ("t.jsonl", lines(line(), line(), line(layer=3)), "t.jsonl:2: layer 1 .*stands there twice"),
+    "lines: same layer twice": (
+        "t.jsonl",
+        lines(line(), line(), line(layer=3)),
+        "t.jsonl:2: layer 1 .*stands there twice",
+    ),
     "lines: foreign layer": ("t.jsonl", lines(line(layer=2)), "layer 2 is no layer with experts of small"),
     "lines: NaN": (
         "t.jsonl",
         lines(line(topk_weights=[0.5, float("nan")]), line(layer=3)),
         "t.jsonl:1: topk_weights .*finite",
     ),
-    "lines: key": ("t.jsonl", lines({"req_id": 0, "token_idx": 0, "topk_ids": [0, 1], "layer_id": 1}), "no line names a layer"),
+    "lines: key": (
+        "t.jsonl",
+        lines({"req_id": 0, "token_idx": 0, "topk_ids": [0, 1], "layer_id": 1}),
+        "no line names a layer",
+    ),
     "lines: not JSON": ("t.jsonl", lines(line(), '{"topk_ids": [0, '), r"t.jsonl:2:\d+: not JSON"),
     "lines: top_k of the meta line": ("t.jsonl", lines({"type": "meta", "top_k": 4}, line()), "recorded with top_k 4"),
     "vllm: wrong k": ("r.jsonl", vllm([[[0], [1]]]), "1 experts a token, but small uses 2"),
@@ -82,7 +90,11 @@ BAD = {
     "llama: ragged": ("t.csv", b"layer,expert\n1,0\n1,1,2\n", "not a whole CSV file"),
     "dynande: gates": ("t.csv", (GATES + "1,0,.1,.2,.3,0,0,0\n").encode(), "row 0: 3 gates above 0, but small uses 2"),
     "dynande: NaN": ("t.csv", (GATES + "1,0,.1,nan,0,0,0,0\n").encode(), "row 0: gate nan of expert 1"),
-    "dynande: experts": ("t.csv", b"layer_id,token_id,expert_0,expert_1\n1,0,.1,.2\n", "2 experts in the header, but small has 6"),
+    "dynande: experts": (
+        "t.csv",
+        b"layer_id,token_id,expert_0,expert_1\n1,0,.1,.2\n",
+        "2 experts in the header, but small has 6",
+    ),
     "dynande: unequal": (
         "t.csv",
         (GATES + "1,0,.1,.2,0,0,0,0\n1,1,.1,.2,0,0,0,0\n3,0,.1,.2,0,0,0,0\n").encode(),
@@ -91,14 +103,26 @@ BAD = {
     "moe-cap: too many": ("t.jsonl", lines(pass_row(expert_activation=5.5)), "2 tokens of small use at most 4 experts"),
     "moe-cap: NaN": ("t.jsonl", lines(pass_row(expert_activation=float("nan"))), "t.jsonl:1: expert_activation nan"),
     "moe-cap: mode": ("t.jsonl", lines(pass_row(forward_mode="both")), "forward_mode 'both'; allowed: prefill"),
-    "eplb: NaN": ("w.npy", array([[1.0, 2, 3, 4, 5, 6], [1, 2, float("nan"), 4, 5, 6]]), "layer 3, expert 2: count nan"),
+    "eplb: NaN": (
+        "w.npy",
+        array([[1.0, 2, 3, 4, 5, 6], [1, 2, float("nan"), 4, 5, 6]]),
+        "layer 3, expert 2: count nan",
+    ),
     "eplb: negative": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1, 2, -3, 4, 5, 6]]), "layer 3, expert 2: count -3"),
     "eplb: layers": ("w.npy", array(np.ones((3, 6))), "3 layers; small has 4 layers"),
     "eplb: experts": ("w.npy", array(np.ones((2, 8))), "is this the file of another model"),
     "eplb: pickled": ("w.npy", array([[{"a": 1}]], object), "pickled objects are refused"),
     "eplb: zero": ("w.npy", array(np.zeros((2, 6))), "every count is zero"),
-    "gzip": ("t.jsonl.gz", gzip.compress(lines(*[line(token=t, layer=k) for t in range(99) for k in (1, 3)]))[:150], "truncated"),
-    "csv gzip": ("t.csv.gz", gzip.compress(b"layer,expert\n" + b"1,0\n1,1\n3,0\n3,1\n" * 999)[:60], "truncated|not a whole"),
+    "gzip": (
+        "t.jsonl.gz",
+        gzip.compress(lines(*[line(token=t, layer=k) for t in range(99) for k in (1, 3)]))[:150],
+        "truncated",
+    ),
+    "csv gzip": (
+        "t.csv.gz",
+        gzip.compress(b"layer,expert\n" + b"1,0\n1,1\n3,0\n3,1\n" * 999)[:60],
+        "truncated|not a whole",
+    ),
     "tar": ("t.tar.gz", b"hello", "not a whole tar archive"),
     "parquet": ("t.parquet", b"PAR1 cut", "not a whole Parquet file"),
 }
@@ -142,15 +166,24 @@ def canonical(tmp_path, **change):
     [
         ({"experts": pa.array([[0, 1], [2], [4, 5], [0, 5]], pa.list_(pa.int16()))}, "row 1: a list of 1, 2 values"),
         ({"experts": pa.array([[0, 1], [2, 3], None, [0, 5]], pa.list_(pa.int16()))}, "row 2: no list"),
-        ({"experts": pa.array([[0, 1], [2, 3], [4, 6], [0, 5]], pa.list_(pa.int16()))}, "token 1, layer 1: expert 6 is out"),
-        ({"experts": pa.array([[0, 1], [2, 3], [4, 4], [0, 5]], pa.list_(pa.int16()))}, "token 1, layer 1: expert 4 occurs twice"),
+        (
+            {"experts": pa.array([[0, 1], [2, 3], [4, 6], [0, 5]], pa.list_(pa.int16()))},
+            "token 1, layer 1: expert 6 is out",
+        ),
+        (
+            {"experts": pa.array([[0, 1], [2, 3], [4, 4], [0, 5]], pa.list_(pa.int16()))},
+            "token 1, layer 1: expert 4 occurs twice",
+        ),
         ({"experts": pa.array([[0.5, 1]] * 4)}, "holds double, whole numbers"),
         ({"layer": pa.array([1, 3, 1, 1], pa.int16())}, "layer 1 stands there twice"),
         ({"layer": pa.array([1, 3, 1, 2], pa.int16())}, "layer 2 is not among the covered layers"),
         ({"request": pa.array([0, 0, None, 0], pa.int32())}, "'request', row 2: no value"),
         ({"token": pa.array([0, 0, -1, -1], pa.int32())}, "token -1 below 0"),
         ({"phase": ["decode", "decode", "later", "later"]}, "'phase': 'later' is unknown; allowed: prefill, decode"),
-        ({"weights": pa.array([[0.1, 0.2], [float("nan"), 0.2], [0.1, 0.2], [0.1, 0.2]])}, "token 0, layer 3: weight nan"),
+        (
+            {"weights": pa.array([[0.1, 0.2], [float("nan"), 0.2], [0.1, 0.2], [0.1, 0.2]])},
+            "token 0, layer 3: weight nan",
+        ),
         ({"weights": pa.array([[0.1, 0.2], [0.1, 0.2], [0.1, -0.2], [0.1, 0.2]])}, "token 1, layer 1: weight -0.2"),
         ({"step": None}, "column 'step' is missing"),
         ({"facts": {"version": 2}}, "version 2, this moeram reads 1"),
@@ -207,7 +240,9 @@ def test_mixed_models_in_a_folder(tmp_path):
 def test_mixed_formats_in_a_folder(tmp_path):
     (tmp_path / "a.csv").write_text("layer,expert\n1,0\n")
     (tmp_path / "b.jsonl").write_bytes(lines(line()))
-    with pytest.raises(TraceError, match=r"mixes formats \(a.csv looks like llama_cpp, b.jsonl looks like json_lines\)"):
+    with pytest.raises(
+        TraceError, match=r"mixes formats \(a.csv looks like llama_cpp, b.jsonl looks like json_lines\)"
+    ):
         open_trace(tmp_path, SHAPE)
 
 

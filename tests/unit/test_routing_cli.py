@@ -33,7 +33,13 @@ def run(*arguments):
 
 def test_stats(canonical, tmp_path):
     text = run("stats", canonical, "--figures", tmp_path / "figures")
-    for words in ("same expert next", "next token coverage", "distinct experts, batch 8", "lru hit rate", "requests: 12"):
+    for words in (
+        "same expert next",
+        "next token coverage",
+        "distinct experts, batch 8",
+        "lru hit rate",
+        "requests: 12",
+    ):
         assert words in text
     for name in FIGURES:
         content = (tmp_path / "figures" / f"{name}.png").read_bytes()

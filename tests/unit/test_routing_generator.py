@@ -19,8 +19,8 @@ from moeram.routing import (
     synthetic_trace,
 )
 from moeram.routing.chunks import CountChunk
-from moeram.routing.locality import pair_counts
 from moeram.routing.fitting import fitted_weights
+from moeram.routing.locality import pair_counts
 
 FLAT = {"popularity": "uniform", "topics": 1, "topic_sigma": (0.0,)}
 
@@ -34,14 +34,18 @@ def usage_of(trace):
 
 
 def test_equal_seeds_make_equal_traces_and_reading_again_changes_nothing():
-    options = GeneratorOptions(requests=5, decode_tokens=6, repeat=0.3, cross_layer=0.3, request_sigma=1.0, topic_drift=0.5)
+    options = GeneratorOptions(
+        requests=5, decode_tokens=6, repeat=0.3, cross_layer=0.3, request_sigma=1.0, topic_drift=0.5
+    )
     trace = synthetic_trace(shape(), options, seed=4)
     one, again = ([chunk.experts for chunk in trace.chunks()] for _ in range(2))
     other = [chunk.experts for chunk in synthetic_trace(shape(), options, seed=4).chunks()]
     assert all(np.array_equal(a, b) and np.array_equal(a, c) for a, b, c in zip(one, again, other, strict=True))
     assert not np.array_equal(one[0], next(synthetic_trace(shape(), options, seed=5).chunks()).experts)
     longer = synthetic_trace(shape(), options.model_copy(update={"requests": 9}), seed=4)
-    assert np.array_equal(next(longer.chunks()).experts[:30], np.concatenate(one)), "a longer trace starts with the shorter"
+    assert np.array_equal(next(longer.chunks()).experts[:30], np.concatenate(one)), (
+        "a longer trace starts with the shorter"
+    )
 
 
 def test_uniform():
@@ -87,7 +91,8 @@ def test_topics_differ_and_their_mixture_drifts():
         for drift in (0.0, 0.5)
     }
     shares = {
-        drift: np.array([np.bincount(part, minlength=3) / 100 for part in np.split(found, 4)]) for drift, found in topics.items()
+        drift: np.array([np.bincount(part, minlength=3) / 100 for part in np.split(found, 4)])
+        for drift, found in topics.items()
     }
     assert shares[0.0] == pytest.approx(np.full((4, 3), 1 / 3), abs=0.16)
     assert shares[0.5].std(axis=0).mean() > 2 * shares[0.0].std(axis=0).mean()
@@ -106,7 +111,8 @@ def test_repeat_adds_what_it_says(repeat):
 def test_repeat_keeps_the_use_of_experts():
     options = GeneratorOptions(requests=400, **FLAT | {"popularity": "zipf"})
     one, other = (
-        usage_of(synthetic_trace(shape(top_k=1), options.model_copy(update={"repeat": repeat})))[0] for repeat in (0.0, 0.5)
+        usage_of(synthetic_trace(shape(top_k=1), options.model_copy(update={"repeat": repeat})))[0]
+        for repeat in (0.0, 0.5)
     )
     assert np.abs(one - other).sum(axis=1).max() / one.sum(axis=1).max() < 0.05
 
@@ -121,7 +127,9 @@ def test_cross_layer_ties_layers():
 
 def test_request_sigma_makes_requests_differ():
     found = {
-        sigma: summarise(synthetic_trace(shape(), GeneratorOptions(requests=32, request_sigma=sigma, **FLAT)), batches=(8,))
+        sigma: summarise(
+            synthetic_trace(shape(), GeneratorOptions(requests=32, request_sigma=sigma, **FLAT)), batches=(8,)
+        )
         for sigma in (0.0, 1.5)
     }
     assert found[1.5].lru_hit_rate[8].mean() > found[0.0].lru_hit_rate[8].mean() + 0.1
@@ -135,7 +143,9 @@ def test_prompts_come_before_decode_steps():
 def test_the_source_of_experiments_takes_the_same_popularities():
     options = SyntheticOptions(**FLAT | {"popularity": "zipf", "sample_tokens": 4096})
     source = SyntheticRouting(shape(top_k=1), options)
-    assert np.sort(source.ranking_usage()[0], axis=1)[:, -1] / 4096 == pytest.approx(1 / (1 / np.arange(1, 33)).sum(), abs=0.04)
+    assert np.sort(source.ranking_usage()[0], axis=1)[:, -1] / 4096 == pytest.approx(
+        1 / (1 / np.arange(1, 33)).sum(), abs=0.04
+    )
     assert any("Zipf popularity with exponent 1" in note for note in source.notes)
 
 
@@ -152,7 +162,9 @@ def test_fitted_weights_give_back_the_use():
 
 
 def test_a_fit_finds_the_parameters_of_a_generated_trace():
-    truth = GeneratorOptions(requests=48, decode_tokens=64, repeat=0.35, topics=2, popularity="zipf", topic_sigma=(0.5,))
+    truth = GeneratorOptions(
+        requests=48, decode_tokens=64, repeat=0.35, topics=2, popularity="zipf", topic_sigma=(0.5,)
+    )
     found = fit(synthetic_trace(shape(top_k=1), truth, seed=7))
     assert found.options.repeat == pytest.approx(0.35, abs=0.05) and found.options.topics == 2
     errors = {error.statistic: error for error in found.errors}

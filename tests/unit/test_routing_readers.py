@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from moeram.routing import TraceShape, open_routing, open_tokens, open_trace, write_trace
+from moeram.routing import TraceShape, open_tokens, open_trace, write_trace
 from moeram.routing.chunks import DECODE, NO_EXPERT, PREFILL, UNKNOWN
 
 LAYERS, EXPERTS, TOP_K = 4, 6, 2
 MOE = (1, 3)
 SHAPE = TraceShape(name="small", layers=LAYERS, moe_layers=MOE, experts=EXPERTS, top_k=TOP_K)
-DENSE = TraceShape(name="all-moe", layers=2, moe_layers=(0, 1), experts=EXPERTS, top_k=TOP_K)
 
 
 def tokens(count, layers=2, seed=0):
@@ -80,6 +79,20 @@ def npy_base64(array):
     stream = io.BytesIO()
     np.save(stream, array)
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def vllm_array(ids, form, all_layers):
+    """The forms in which versions of vLLM return an array, of all layers or of those with experts."""
+    if all_layers:
+        full = np.zeros((len(ids), LAYERS, TOP_K), dtype=np.int16)
+        full[:, MOE] = ids
+        ids = full
+    if form == "npy":
+        return npy_base64(ids)
+    if form == "object":
+        data = base64.b64encode(ids.astype("<i2").tobytes()).decode()
+        return {"encoding": "base64", "dtype": "int16", "shape": list(ids.shape), "data": data}
+    return ids.tolist()
 
 
 def csv_rows(path, header, rows):
@@ -140,21 +153,8 @@ def test_layer_lists(tmp_path):
 def test_vllm(tmp_path, form, layers):
     prompt, decode = tokens(4, seed=3), tokens(3, seed=4)
 
-    def spread(ids):
-        if layers == "moe":
-            return ids
-        full = np.zeros((len(ids), LAYERS, TOP_K), dtype=np.int16)
-        full[:, MOE] = ids
-        return full
-
     def coded(ids):
-        ids = spread(ids)
-        if form == "npy":
-            return npy_base64(ids)
-        if form == "object":
-            data = base64.b64encode(ids.astype("<i2").tobytes()).decode()
-            return {"encoding": "base64", "dtype": "int16", "shape": list(ids.shape), "data": data}
-        return ids.tolist()
+        return vllm_array(ids, form, all_layers=layers == "all")
 
     response = {
         "id": "x",
@@ -169,7 +169,8 @@ def test_vllm(tmp_path, form, layers):
     assert trace.format == "vllm"
     found = gathered(trace)
     if form == "one array":
-        assert found["experts"].shape[0] == 14 and set(found["phase"]) == {UNKNOWN}
+        assert found["experts"].shape[0] == 14
+        assert set(found["phase"]) == {UNKNOWN}
         return
     assert np.array_equal(found["experts"][:7], np.concatenate([prompt, decode]))
     assert np.array_equal(found["experts"][7:12], np.concatenate([prompt, decode[:1]]))
@@ -315,7 +316,13 @@ def test_canonical_schema_as_documented(tmp_path, selection_files):
     table = pq.read_table(tmp_path / "t.parquet")
     assert table.column_names == ["request", "token", "layer", "phase", "step", "topic", "experts", "weights"]
     row = table.to_pylist()[-1]
-    assert (row["layer"], row["phase"], row["topic"], len(row["experts"]), row["weights"]) == (3, "decode", "maths", 2, None)
+    assert (row["layer"], row["phase"], row["topic"], len(row["experts"]), row["weights"]) == (
+        3,
+        "decode",
+        "maths",
+        2,
+        None,
+    )
 
 
 def test_canonical_file_of_a_foreign_writer_in_other_row_order(tmp_path):
@@ -366,50 +373,3 @@ def test_moe_cap(tmp_path):
     assert (trace.format, trace.kind) == ("moe_cap", "passes")
     assert (trace.tokens.tolist(), trace.distinct.tolist()) == ([9, 2], [5.5, 3.5])
     assert trace.phase.tolist() == [PREFILL, DECODE]
-
-
-# ---- as the source of an experiment
-
-
-def test_every_token_format_serves_an_experiment(tmp_path, selection_files):
-    _, place, _, _ = selection_files
-    write_trace(open_tokens(place, SHAPE), tmp_path / "t.parquet")
-    source = open_routing(tmp_path / "t.parquet", SHAPE)
-    assert (source.fidelity, source.topics, source.measured_layers) == ("measured", ("maths",), MOE)
-    drawn = source.draw(0, 1, np.random.default_rng(0))
-    assert (drawn.shape, drawn.dtype) == ((1, 2, TOP_K), np.int16)
-
-
-def test_split_of_a_trace_by_requests_and_by_tokens(tmp_path):
-    ids = tokens(6)
-    rows = [
-        {"req_id": i // 2, "token_idx": i % 2, "layer": layer, "topk_ids": ids[i, j].tolist()}
-        for i in range(6)
-        for j, layer in enumerate(MOE)
-    ]
-    (tmp_path / "three.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "one.jsonl").write_text("\n".join(json.dumps(row) for row in rows if row["req_id"] == 0))
-
-    def usage(part):
-        return np.stack([np.bincount(part[:, i].ravel(), minlength=EXPERTS) for i in range(2)])
-
-    three, one = (open_routing(tmp_path / f"{name}.jsonl", SHAPE) for name in ("three", "one"))
-    assert np.array_equal(three.ranking_usage()[0], usage(ids[:2])) and np.array_equal(three.held_out_usage()[0], usage(ids[2:]))
-    assert np.array_equal(one.ranking_usage()[0], usage(ids[:1])) and np.array_equal(one.held_out_usage()[0], usage(ids[1:2]))
-
-
-def test_layers_that_were_not_recorded_copy_a_recorded_one(tmp_path):
-    ids = tokens(40, layers=1)
-    rows = [{"req_id": i // 4, "token_idx": i % 4, "layer": 1, "topk_ids": ids[i, 0].tolist()} for i in range(40)]
-    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    source = open_routing(tmp_path / "log.jsonl", SHAPE, seed=3)
-    assert source.layers == MOE and source.measured_layers == (1,)
-    usage = source.held_out_usage()[0]
-    assert sorted(usage[0]) == sorted(usage[1]), "the copy has the same skew"
-    assert any("only layers 1 were recorded" in note for note in source.notes)
-
-
-def test_balancer_weights_serve_an_experiment(tmp_path):
-    np.save(tmp_path / "w.npy", np.random.default_rng(0).random((2, EXPERTS)) + 0.5)
-    source = open_routing(tmp_path / "w.npy", DENSE)
-    assert source.fidelity == "drawn" and source.draw(0, 4, np.random.default_rng(0)).shape == (4, 2, TOP_K)

@@ -190,14 +190,21 @@ def test_stat(tmp_path, save):
     trace = open_trace(tmp_path / "d.pt", SHAPE)
     assert (trace.format, trace.layers) == ("sglang_stat", (1, 2))
     chunk = next(trace.chunks())
-    assert np.array_equal(chunk.counts, counts[[1, 3], 1:]), "unused rows of the buffer and the dense layer are left out"
+    assert np.array_equal(chunk.counts, counts[[1, 3], 1:]), (
+        "unused rows of the buffer and the dense layer are left out"
+    )
 
 
 def test_per_pass_sums_ranks_and_maps_physical_experts(tmp_path, save):
     counts = np.random.default_rng(0).integers(0, 9, (2, 2, 3, 5))  # rank, pass, layer, physical
     for rank in range(2):
         records = [
-            {"forward_pass_id": 7 + i, "rank": rank, "gatherer_key": "primary", "global_physical_count": tensor(counts[rank, i])}
+            {
+                "forward_pass_id": 7 + i,
+                "rank": rank,
+                "gatherer_key": "primary",
+                "global_physical_count": tensor(counts[rank, i]),
+            }
             for i in (1, 0)
         ]
         save(tmp_path / f"r_1.5_{rank}.pt", {"records": records, "last_physical_to_logical_map": tensor(MAPPING)})

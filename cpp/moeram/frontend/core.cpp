@@ -23,64 +23,107 @@ std::vector<CoreTraceEntry> read_core_trace(const std::string& path) {
   return trace;
 }
 
-Core::Core(int id, const CoreOptions& options, std::vector<CoreTraceEntry> trace)
-    : id_(id), options_(options), trace_(std::move(trace)), slots_(static_cast<std::size_t>(options.window)) {
-  fetch();
-}
+Core::Core(int id, const CoreOptions& options, std::vector<CoreTraceEntry> trace) : id_(id), options_(options), trace_(std::move(trace)) { fetch(); }
 
 void Core::fetch() {
   entry_ = trace_[next_entry_];
-  next_entry_ = (next_entry_ + 1) % trace_.size();
+  if (++next_entry_ == trace_.size()) next_entry_ = 0;
 }
 
-void Core::insert(bool ready, std::int64_t address) {
-  slots_[static_cast<std::size_t>((head_ + used_) % options_.window)] = {ready, address};
-  ++used_;
+void Core::insert_ready(std::int64_t count) {
+  if (window_.empty() || window_.back().awaited >= 0) window_.push_back({0, -1});
+  window_.back().count += count;
+  used_ += count;
 }
 
 void Core::retire() {
-  for (std::int64_t i = 0; i < options_.ipc && used_ > 0 && slots_[static_cast<std::size_t>(head_)].ready; ++i) {
-    head_ = (head_ + 1) % options_.window;
-    --used_;
-    ++retired_;
+  std::int64_t left = options_.ipc;
+  while (left > 0 && !window_.empty() && window_.front().awaited < 0) {
+    const std::int64_t taken = std::min(left, window_.front().count);
+    left -= taken;
+    used_ -= taken;
+    retired_ += taken;
+    moved_ = true;
+    if ((window_.front().count -= taken) == 0) window_.pop_front();
   }
   if (finished_at_ < 0 && retired_ >= options_.expected_instructions) finished_at_ = now_;
 }
 
 void Core::tick(LastLevelCache& cache, Translation& translation) {
   ++now_;
+  moved_ = false;
   retire();
-  std::int64_t inserted = 0;
-  while (entry_.bubbles > 0) {
-    if (inserted == options_.ipc || window_full()) return;
-    insert(true, -1);
-    ++inserted;
-    --entry_.bubbles;
-  }
-  if (entry_.load >= 0) {
-    if (inserted == options_.ipc || window_full()) return;
-    const std::int64_t address = translation.translate(entry_.load, id_);
-    if (!cache.access({address, false, id_})) return;
-    insert(false, address);
-    entry_.load = -1;
-    if (entry_.store >= 0) return;
-  }
-  if (entry_.store >= 0) {
-    if (!cache.access({translation.translate(entry_.store, id_), true, id_})) return;
-    entry_.store = -1;
-  }
-  fetch();
+  stall_ = advance(cache, translation);
 }
 
+// At most one load a tick, a load and its store never in the same tick.
+Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
+  const std::int64_t inserted = std::min({options_.ipc, options_.window - used_, entry_.bubbles});
+  if (inserted > 0) {
+    insert_ready(inserted);
+    entry_.bubbles -= inserted;
+    moved_ = true;
+  }
+  if (entry_.bubbles > 0) return used_ == options_.window ? Stall::window_full : Stall::none;
+  if (entry_.load >= 0) {
+    if (used_ == options_.window) return Stall::window_full;
+    if (inserted == options_.ipc) return Stall::none;
+    const std::int64_t address = translation.translate(entry_.load, id_);
+    if (!access(cache, address, false)) return Stall::refused_load;
+    window_.push_back({1, address});
+    ++used_;
+    ++waiting_;
+    moved_ = true;
+    entry_.load = -1;
+    if (entry_.store >= 0) return Stall::none;
+  }
+  if (entry_.store >= 0) {
+    if (!access(cache, translation.translate(entry_.store, id_), true)) return Stall::refused_store;
+    entry_.store = -1;
+  }
+  moved_ = true;
+  fetch();
+  return Stall::none;
+}
+
+bool Core::access(LastLevelCache& cache, std::int64_t address, bool write) {
+  if (cache.access({address, write, id_})) return true;
+  mshrs_were_out_ = cache.mshrs_were_out();
+  return false;
+}
+
+// Wakes every instruction that waits for this very byte, younger ones too.
 void Core::deliver(std::int64_t address, Cycle arrive, Cycle depart) {
-  for (std::int64_t i = 0; i < used_; ++i) {
-    Slot& slot = slots_[static_cast<std::size_t>((head_ + i) % options_.window)];
-    if (slot.address == address) slot.ready = true;
+  for (std::size_t i = 0, left = static_cast<std::size_t>(waiting_); left > 0 && i < window_.size(); ++i) {
+    if (window_[i].awaited < 0) continue;
+    --left;
+    if (window_[i].awaited != address) continue;
+    window_[i].awaited = -1;
+    --waiting_;
   }
   if (!finished() && arrive >= 0 && depart > last_depart_) {
     memory_access_cycles_ += depart - std::max(last_depart_, arrive);
     last_depart_ = depart;
   }
+}
+
+std::int64_t Core::quiet_ticks() const {
+  if (!moved_) return stall_ == Stall::none ? 0 : kNever;
+  // A full pipeline of bubbles: every tick retires and inserts as many as it can.
+  if (waiting_ > 0 || used_ < options_.ipc) return 0;
+  const std::int64_t to_finish = finished() ? kNever : (options_.expected_instructions - retired_ - 1) / options_.ipc;
+  return std::max<std::int64_t>(0, std::min((entry_.bubbles - 1) / options_.ipc, to_finish));
+}
+
+void Core::pass(LastLevelCache& cache, std::int64_t ticks) {
+  now_ += ticks;
+  if (!moved_) {
+    if (stall_ == Stall::refused_load || stall_ == Stall::refused_store) cache.refuse_again(stall_ == Stall::refused_store, mshrs_were_out_, ticks);
+    return;
+  }
+  retired_ += ticks * options_.ipc;
+  entry_.bubbles -= ticks * options_.ipc;
+  window_.assign(1, {used_, -1});
 }
 
 }  // namespace moeram

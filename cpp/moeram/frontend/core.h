@@ -1,6 +1,7 @@
 // A core of SimpleO3: an instruction window that is filled and retired in order and waits for loads.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -31,33 +32,43 @@ class Core {
   void tick(LastLevelCache& cache, Translation& translation);
   void deliver(std::int64_t address, Cycle arrive, Cycle depart);
 
+  // How many of the coming ticks do nothing but what pass() does, as long as nothing is delivered to any core.
+  std::int64_t quiet_ticks() const;
+  void pass(LastLevelCache& cache, std::int64_t ticks);
+
   bool finished() const { return finished_at_ >= 0; }
   std::int64_t finished_at() const { return finished_at_; }
   std::int64_t memory_access_cycles() const { return memory_access_cycles_; }
 
  private:
-  struct Slot {
-    bool ready;
-    std::int64_t address;  // -1: no load
+  // Neighbouring instructions of the window that need no telling apart: all ready, or one load that waits.
+  struct Group {
+    std::int64_t count;
+    std::int64_t awaited;  // address of the load, -1 if ready
   };
+  enum class Stall { none, window_full, refused_load, refused_store };
   void retire();
-  void insert(bool ready, std::int64_t address);
-  bool window_full() const { return used_ == options_.window; }
+  void insert_ready(std::int64_t count);
+  Stall advance(LastLevelCache& cache, Translation& translation);
+  bool access(LastLevelCache& cache, std::int64_t address, bool write);
   void fetch();
 
   int id_;
   CoreOptions options_;
   std::vector<CoreTraceEntry> trace_;
   std::size_t next_entry_ = 0;
-  CoreTraceEntry entry_;      // what of the present entry is still to do
-  std::vector<Slot> slots_;   // ring
-  std::int64_t head_ = 0;
+  CoreTraceEntry entry_;       // what of the present entry is still to do
+  std::deque<Group> window_;   // oldest first
   std::int64_t used_ = 0;
+  std::int64_t waiting_ = 0;   // loads of the window that wait
   std::int64_t now_ = 0;
   std::int64_t retired_ = 0;
   std::int64_t finished_at_ = -1;
   std::int64_t memory_access_cycles_ = 0;
   Cycle last_depart_ = 0;
+  bool moved_ = false;         // the last tick retired or inserted something
+  Stall stall_ = Stall::none;  // what ended the last tick
+  bool mshrs_were_out_ = false;
 };
 
 }  // namespace moeram

@@ -49,7 +49,8 @@ bool LastLevelCache::access(const Access& access) {
     if (Line* line = find_line(mshr)) line->dirty = line->dirty || access.write;
     return true;
   }
-  if (static_cast<std::int64_t>(mshrs_.size()) == options_.mshrs) {
+  mshrs_were_out_ = static_cast<std::int64_t>(mshrs_.size()) == options_.mshrs;
+  if (mshrs_were_out_) {
     ++statistics_.mshr_unavailable;
     return false;
   }
@@ -85,41 +86,68 @@ LastLevelCache::Line* LastLevelCache::find_line(const Mshr& mshr) {
   return found == set.end() ? nullptr : &*found;
 }
 
+void LastLevelCache::refuse_again(bool write, bool mshrs_out, std::int64_t times) {
+  (write ? statistics_.write_access : statistics_.read_access) += times;
+  (write ? statistics_.write_misses : statistics_.read_misses) += times;
+  if (mshrs_out) statistics_.mshr_unavailable += times;
+}
+
 // Entries that memory refuses stay and are offered again in every tick; later ones are tried all the same.
 void LastLevelCache::tick(RequestTarget& memory) {
   ++now_;
-  std::erase_if(misses_, [&](const Timed& entry) {
-    if (entry.due > now_) return false;
-    const auto& access = entry.access;
-    return access.write ? memory.send(kWrite, access.address, -1, 0) : memory.send(kRead, access.address, access.core, kReport);
-  });
+  for (auto entry = misses_.begin(); entry != misses_.end() && entry->due <= now_;) {
+    const Access& access = entry->access;
+    const bool sent = access.write ? memory.send(kWrite, access.address, -1, 0) : memory.send(kRead, access.address, access.core, kReport);
+    entry = sent ? misses_.erase(entry) : std::next(entry);
+  }
+  offered_version_ = memory.version();
   while (!hits_.empty() && hits_.front().due <= now_) {
     const Access access = hits_.front().access;
     hits_.pop_front();
-    waiting_[access.address].assign(1, access);
-    complete(access.address, -1, -1);
+    // Whoever waited for the same byte is forgotten, as in 2.0.
+    if (!waiting_.empty()) waiting_.erase(access.address);
+    release(access.address);
+    deliver_(access, -1, -1);
   }
 }
 
-void LastLevelCache::complete(std::int64_t address, Cycle arrive, Cycle depart) {
-  const auto mshr = std::find_if(mshrs_.begin(), mshrs_.end(), [&](const Mshr& entry) { return aligned(entry.address) == aligned(address); });
-  if (mshr != mshrs_.end()) {
-    if (Line* line = find_line(*mshr)) line->ready = true;
-    mshrs_.erase(mshr);
+std::int64_t LastLevelCache::quiet_ticks(const RequestTarget& memory) const {
+  std::int64_t next = hits_.empty() ? kNever : hits_.front().due;
+  for (const auto& entry : misses_) {
+    if (entry.due <= now_) {
+      // Refused before; accepted no sooner than memory has room again.
+      if (memory.version() != offered_version_) return 0;
+      continue;
+    }
+    next = std::min(next, entry.due);
+    break;
   }
+  return next == kNever ? kNever : next - now_ - 1;
+}
+
+void LastLevelCache::pass(RequestTarget& memory, std::int64_t ticks) {
+  for (const auto& entry : misses_) {
+    if (entry.due > now_) break;
+    memory.refuse_again(entry.access.write ? kWrite : kRead, entry.access.address, ticks);
+  }
+  now_ += ticks;
+}
+
+// A hit can thus release an MSHR of the same line that was allocated since.
+void LastLevelCache::release(std::int64_t address) {
+  const auto mshr = std::find_if(mshrs_.begin(), mshrs_.end(), [&](const Mshr& entry) { return aligned(entry.address) == aligned(address); });
+  if (mshr == mshrs_.end()) return;
+  if (Line* line = find_line(*mshr)) line->ready = true;
+  mshrs_.erase(mshr);
+}
+
+void LastLevelCache::complete(std::int64_t address, Cycle arrive, Cycle depart) {
+  release(address);
   const auto waiting = waiting_.find(address);
   if (waiting == waiting_.end()) return;
   const std::vector<Access> accesses = std::move(waiting->second);
   waiting_.erase(waiting);
   for (const auto& access : accesses) deliver_(access, arrive, depart);
-}
-
-std::int64_t LastLevelCache::next_event() const {
-  std::int64_t next = hits_.empty() ? kNever : hits_.front().due;
-  for (const auto& entry : misses_) {
-    if (entry.due > now_) return std::min(next, entry.due);
-  }
-  return next;
 }
 
 }  // namespace moeram

@@ -37,12 +37,16 @@ class LastLevelCache {
 
   // False: refused, try again.
   bool access(const Access& access);
+  // Whether the access just refused found no free MSHR.
+  bool mshrs_were_out() const { return mshrs_were_out_; }
+  // Account for `times` further refusals of that kind, as long as nothing completed in between.
+  void refuse_again(bool write, bool mshrs_out, std::int64_t times);
   void tick(RequestTarget& memory);
   void on_read_done(const Request& request) { complete(request.byte_address, request.arrive, request.depart); }
 
-  std::int64_t now() const { return now_; }
-  // The next own tick in which a hit is delivered or a miss is first offered; kNever: none.
-  std::int64_t next_event() const;
+  // How many of the coming ticks do nothing but what pass() does.
+  std::int64_t quiet_ticks(const RequestTarget& memory) const;
+  void pass(RequestTarget& memory, std::int64_t ticks);
   const CacheStatistics& statistics() const { return statistics_; }
 
  private:
@@ -70,6 +74,7 @@ class LastLevelCache {
   bool allocate(const Access& access);
   void evict(Set& set, Set::iterator victim);
   Line* find_line(const Mshr& mshr);
+  void release(std::int64_t address);
   void complete(std::int64_t address, Cycle arrive, Cycle depart);
 
   CacheOptions options_;
@@ -79,10 +84,12 @@ class LastLevelCache {
   std::int64_t index_mask_ = 0;
   std::vector<Set> sets_;
   std::vector<Mshr> mshrs_;
-  std::deque<Timed> misses_;  // reads and write-backs on their way to memory
+  std::deque<Timed> misses_;  // reads and write-backs on their way to memory, by due time
   std::deque<Timed> hits_;
   std::unordered_map<std::int64_t, std::vector<Access>> waiting_;  // by byte address
   CacheStatistics statistics_;
+  bool mshrs_were_out_ = false;
+  std::uint64_t offered_version_ = 0;   // of memory when misses were last offered
   std::int64_t now_ = 0;
   std::uint64_t next_line_ = 1;
 };

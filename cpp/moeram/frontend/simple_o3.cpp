@@ -14,15 +14,32 @@ SimpleO3::SimpleO3(const std::vector<std::string>& traces, const CoreOptions& co
       }) {
   if (core.ipc < 1 || core.window < 1) throw ConfigError("SimpleO3: ipc and inst_window_depth must be at least 1");
   for (const auto& path : traces) cores_.emplace_back(static_cast<int>(cores_.size()), core, read_core_trace(path));
+  unfinished_ = static_cast<int>(cores_.size());
 }
 
 void SimpleO3::tick(RequestTarget& memory) {
+  disturbed_ = false;
   cache_.tick(memory);
-  for (auto& core : cores_) core.tick(cache_, *translation_);
+  unfinished_ = 0;
+  for (auto& core : cores_) {
+    core.tick(cache_, *translation_);
+    if (!core.finished()) ++unfinished_;
+  }
 }
 
-bool SimpleO3::finished() const {
-  return std::all_of(cores_.begin(), cores_.end(), [](const Core& core) { return core.finished(); });
+std::int64_t SimpleO3::quiet_ticks(const RequestTarget& memory) const {
+  if (disturbed_) return 0;
+  std::int64_t quiet = kNever;
+  for (const auto& core : cores_) {
+    quiet = std::min(quiet, core.quiet_ticks());
+    if (quiet == 0) return 0;
+  }
+  return std::min(quiet, cache_.quiet_ticks(memory));
+}
+
+void SimpleO3::pass(RequestTarget& memory, std::int64_t ticks) {
+  cache_.pass(memory, ticks);
+  for (auto& core : cores_) core.pass(cache_, ticks);
 }
 
 Component SimpleO3::describe() const {

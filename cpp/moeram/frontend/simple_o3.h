@@ -13,10 +13,13 @@ class SimpleO3 : public FrontEnd {
   SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation);
 
   void tick(RequestTarget& memory) override;
-  bool finished() const override;
-  std::int64_t quiet_ticks(const RequestTarget&) const override { return 0; }
-  void pass(RequestTarget&, std::int64_t) override {}
-  void on_read_done(const Request& request) override { cache_.on_read_done(request); }
+  bool finished() const override { return unfinished_ == 0; }
+  std::int64_t quiet_ticks(const RequestTarget& memory) const override;
+  void pass(RequestTarget& memory, std::int64_t ticks) override;
+  void on_read_done(const Request& request) override {
+    disturbed_ = true;
+    cache_.on_read_done(request);
+  }
   int cores() const override { return static_cast<int>(cores_.size()); }
   Component describe() const override;
 
@@ -25,6 +28,8 @@ class SimpleO3 : public FrontEnd {
   std::unique_ptr<Translation> translation_;
   std::vector<Core> cores_;
   LastLevelCache cache_;
+  int unfinished_ = 0;
+  bool disturbed_ = false;  // data came since the last tick
 };
 
 }  // namespace moeram

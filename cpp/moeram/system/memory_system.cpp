@@ -14,6 +14,7 @@ MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<Add
 bool MemorySystem::send(const Request& request) {
   if (!channels_[static_cast<std::size_t>(request.address[0])]->send(request)) return false;
   ++accepted_[static_cast<std::size_t>(request.kind)];
+  asleep_until_ = 0;
   return true;
 }
 
@@ -50,7 +51,17 @@ void MemorySystem::tick() {
   }
 }
 
+void MemorySystem::tick_if_awake() {
+  if (now_ + 1 < asleep_until_) {
+    pass(1);
+    return;
+  }
+  tick();
+  asleep_until_ = next_event();
+}
+
 Cycle MemorySystem::next_event() {
+  if (now_ < asleep_until_) return asleep_until_;
   Cycle next = kNever;
   for (auto& channel : channels_) next = std::min(next, channel->next_event());
   return next;
@@ -84,8 +95,11 @@ std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, st
 
 void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
-  for (std::int64_t step = 0;; ++step) {
-    if (step % ratio.memory == 0) {
+  std::int64_t frontend_step = 0;
+  std::int64_t memory_step = 0;
+  for (std::int64_t step = 0;; step = std::min(frontend_step, memory_step)) {
+    if (step == frontend_step) {
+      frontend_step += ratio.memory;
       if (skip && frontend.quiet_ticks(memory) > 0) {
         frontend.pass(memory, 1);
       } else {
@@ -93,9 +107,16 @@ void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) 
       }
     }
     if (frontend.finished()) break;
-    if (step % ratio.frontend != 0) continue;
-    memory.tick();
-    if (skip) step = jump(frontend, memory, ratio, step + 1) - 1;
+    if (step != memory_step) continue;
+    memory_step += ratio.frontend;
+    if (!skip) {
+      memory.tick();
+      continue;
+    }
+    memory.tick_if_awake();
+    step = jump(frontend, memory, ratio, step + 1);
+    frontend_step = ceil_div(step, ratio.memory) * ratio.memory;
+    memory_step = ceil_div(step, ratio.frontend) * ratio.frontend;
   }
 }
 

@@ -21,6 +21,8 @@ class MemorySystem : public RequestTarget {
   std::uint64_t version() const override { return version_; }
 
   void tick();
+  // tick(), but only counting where nothing can happen.
+  void tick_if_awake();
   Cycle next_event();
   void pass(Cycle cycles);
 
@@ -40,6 +42,7 @@ class MemorySystem : public RequestTarget {
   std::vector<std::int64_t> accepted_ = {0, 0};
   Cycle now_ = 0;
   std::uint64_t version_ = 0;
+  Cycle asleep_until_ = 0;  // no tick before this one does anything unless a request comes
 };
 
 // How fast the two clocks run: the front end makes `frontend` ticks while memory makes `memory`.

@@ -9,7 +9,8 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.routing import locality
 from moeram.routing.batches import BATCHES, BatchDraws, batch_statistics, load_bins
-from moeram.routing.chunks import DECODE, NO_EXPERT, PHASES, PREFILL, TokenChunk
+from moeram.routing.chunks import DECODE, PHASES, PREFILL
+from moeram.routing.counting import UsageCounter, read_usage
 from moeram.routing.recording import CountTrace, PassTrace, Recording, RoutingTrace
 from moeram.routing.sample import SAMPLE_SELECTIONS, RequestSample, RequestTokens
 from moeram.routing.shape import TraceShape
@@ -127,65 +128,6 @@ def summarise(
     return _of_tokens(recording, usage, sample, notes, batches, draws, seed)
 
 
-class UsageCounter:
-    """Selections per topic, phase, layer and expert, and tokens per phase, of the chunks added so far."""
-
-    def __init__(self, layers: int, experts: int) -> None:
-        self.layers, self.experts = layers, experts
-        self.usage = np.zeros((0, len(PHASES), layers, experts), dtype=np.int64)
-        self.tokens = np.zeros(len(PHASES), dtype=np.int64)
-        self.topics: tuple[str, ...] = ()
-        self._base = (np.arange(layers, dtype=np.int32) * experts)[:, None]
-
-    def add(self, chunk: TokenChunk) -> None:
-        """Count a chunk."""
-        if len(chunk.topics) > len(self.topics):
-            more = np.zeros((len(chunk.topics) - len(self.topics), *self.usage.shape[1:]), dtype=np.int64)
-            self.usage, self.topics = np.concatenate([self.usage, more]), chunk.topics
-        group = chunk.topic.astype(np.int32) * len(PHASES) + chunk.phase
-        cells = chunk.experts + self._base
-        if chunk.experts.min() == NO_EXPERT:
-            cells = np.where(chunk.experts == NO_EXPERT, self.layers * self.experts, cells)
-        flat = self.usage.reshape(-1, self.layers * self.experts)
-        present = np.unique(group) if group.min() != group.max() else group[:1]
-        for one in present.tolist():
-            part = cells if len(present) == 1 else cells[group == one]
-            flat[one] += np.bincount(part.ravel(), minlength=flat.shape[1] + 1)[: flat.shape[1]]
-        self.tokens += np.bincount(chunk.phase, minlength=len(PHASES))
-
-
-def read_usage(
-    trace: RoutingTrace, *, seed: int = 0, sample_selections: int = SAMPLE_SELECTIONS
-) -> tuple[UsageCounter, RequestSample, tuple[str, ...]]:
-    """One pass over ``trace``: counts of use, a sample of requests (only decode tokens, if any), remarks of the reader.
-
-    Raises:
-        TraceError: The trace is damaged.
-    """
-    usage = UsageCounter(len(trace.layers), trace.shape.experts)
-    sample = RequestSample(seed=seed, selections=sample_selections)
-    notes: dict[str, None] = dict.fromkeys(trace.notes)
-    decode_only = False
-    for chunk in trace.chunks():
-        usage.add(chunk)
-        notes.update(dict.fromkeys(chunk.notes))
-        decode = chunk.phase == DECODE
-        if not decode_only and decode.any():
-            decode_only = True  # whatever was sampled until here are prompts
-            sample = RequestSample(seed=seed, selections=sample_selections, requests_seen=sample.requests_seen)
-        if decode_only and not decode.all():
-            sample.requests_seen.update(np.unique(chunk.request).tolist())
-            chunk = _only(chunk, decode)
-        if len(chunk):
-            sample.add(chunk)
-    return usage, sample, tuple(notes)
-
-
-def _only(chunk: TokenChunk, rows: np.ndarray) -> TokenChunk:
-    names = ("request", "token", "phase", "step", "topic", "experts")
-    return TokenChunk(**{name: getattr(chunk, name)[rows] for name in names}, topics=chunk.topics)
-
-
 def _of_tokens(
     trace: RoutingTrace,
     usage: UsageCounter,
@@ -198,23 +140,13 @@ def _of_tokens(
     scope = "decode" if usage.tokens[DECODE] else "all"
     counts = usage.usage.astype(np.float64)
     scoped = counts[:, DECODE] if scope == "decode" else counts.sum(axis=1)
-    undefined: dict[str, str] = {}
-    requests = sample.requests()
+    requests, undefined = sample.requests(), {}
     found = {
         **_use_statistics(scoped, trace.layers, trace.shape.top_k),
         **_pairs(_first(requests, PAIR_SELECTIONS), trace, undefined),
         **_correlation(counts, undefined),
         **_batches(requests, trace.shape.experts, batches, draws, seed, undefined),
     }
-    said = list(notes)
-    for layer, expert, share in found["dominant"]:
-        said.append(f"layer {layer} sends {share:.2%} of the {scope} tokens to expert {expert}")
-    if len(requests) < len(sample.requests_seen):
-        said.append(
-            f"pairs, caches and batches are of {len(requests)} of {len(sample.requests_seen)} requests (seed {seed})"
-        )
-    if sample.cut_requests:
-        said.append(f"{sample.cut_requests} long request(s) of the sample were cut")
     return RoutingStatistics(
         place=trace.place,
         format=trace.format,
@@ -227,9 +159,21 @@ def _of_tokens(
         usage=counts,
         sampled_requests=len(requests),
         undefined=undefined,
-        notes=tuple(said),
+        notes=(*notes, *_remarks(sample, len(requests), found["dominant"], scope)),
         **found,
     )
+
+
+def _remarks(sample: RequestSample, sampled: int, dominant: list[tuple[int, int, float]], scope: str) -> list[str]:
+    """What a record must say of the numbers: dominant experts and how the sample differs from the trace."""
+    said = [f"layer {layer} sends {share:.2%} of the {scope} tokens to expert {e}" for layer, e, share in dominant]
+    if sampled < len(sample.requests_seen):
+        said.append(
+            f"pairs, caches and batches are of {sampled} of {len(sample.requests_seen)} requests (seed {sample.seed})"
+        )
+    if sample.cut_requests:
+        said.append(f"{sample.cut_requests} long request(s) of the sample were cut")
+    return said
 
 
 def _use_statistics(usage: np.ndarray, layers: tuple[int, ...], top_k: int) -> dict:
