@@ -1,0 +1,27 @@
+"""What the README and the examples show runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+
+def test_the_readme_s_python(repository, tmp_path):
+    """Ten lines of Python, run in an empty folder."""
+    (code,) = re.findall(r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code.strip().splitlines()) <= 10
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "topic_aware  batch  8:" in done.stdout
+    assert (tmp_path / "decomposition.csv").read_text().startswith("batch,layers,occupancy,")
+
+
+def test_benchmarks_run(repository, tmp_path):
+    """Small sizes: that they run, not how fast."""
+    script = repository / "benchmarks" / "near_memory_speed.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--layers", "2"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "M commands/s" in done.stdout
