@@ -14,7 +14,7 @@ from moeram.cli.main import app
 @pytest.fixture
 def case(repository, tmp_path):
     folder = tmp_path / "case"
-    shutil.copytree(repository / "examples" / "ddr4", folder)
+    shutil.copytree(repository / "examples" / "ddr4", folder, ignore=shutil.ignore_patterns("out"))
     return folder
 
 
@@ -32,6 +32,16 @@ def test_results_lie_in_the_output_folder_only(case, tmp_path):
         "stats.yaml",
     ]
     assert "total_num_read_requests: 400" in (tmp_path / "out" / "stats.yaml").read_text()
+
+
+def test_results_of_an_earlier_run_in_the_case_are_written_anew(case, tmp_path):
+    (case / "out").mkdir()
+    (case / "out" / "cmd.ch0").write_text("old\n")
+    (case / "stats.yaml").write_text("old\n")
+    assert golden(case, "-o", tmp_path / "out").exit_code == 0
+    for name in ("stats.yaml", "out/cmd.ch0"):
+        assert (case / name).read_text() == "old\n"
+        assert (tmp_path / "out" / name).read_text() != "old\n"
 
 
 def test_a_packed_trace_gives_the_same(case, tmp_path):

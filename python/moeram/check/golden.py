@@ -7,6 +7,7 @@ new kind of case is one entry in KINDS.
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import tempfile
 import zlib
@@ -38,10 +39,11 @@ def run_case(case: Path, out: Path) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="moeram-case-") as name:
         scratch = Path(name) / "run"
         _unpack(case, scratch)
-        inputs = {path for path in scratch.rglob("*") if path.is_file()}
+        for path in scratch.rglob("*"):
+            os.utime(path, (0, 0))  # whatever is younger afterwards was written by the run
         warnings = run(scratch)
         for path in sorted(scratch.rglob("*")):
-            if path.is_file() and path not in inputs:
+            if path.is_file() and path.stat().st_mtime_ns != 0:
                 target = out / path.relative_to(scratch)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
