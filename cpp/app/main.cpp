@@ -71,6 +71,7 @@ void simulate(const Arguments& arguments) {
   for (const auto& warning : run.warnings()) std::cerr << "warning: " << warning << '\n';
   run.run(arguments.skip);
   std::cout << run.statistics() << std::flush;
+  if (!std::cout) throw moeram::EngineError("the statistics could not be written to standard output");
 }
 
 }  // namespace

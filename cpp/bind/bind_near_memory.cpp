@@ -182,6 +182,11 @@ void bind_near_memory(py::module_& module) {
       .def(py::init([](const py::kwargs& given) { return make_device(given); }))
       .def_property_readonly("tck_ps", [](const Device& device) { return device.spec.tck_ps; })
       .def_property_readonly("rows_per_expert", [](const Device& device) { return device.config.shape.rows_per_expert(); })
+      .def("check_capacity",
+           [](const Device& device, std::int64_t batch, std::int64_t most_tokens) {
+             check_capacity(device.config.shape, device.config.unit, batch, most_tokens);
+           },
+           py::arg("batch"), py::arg("most_tokens"))
       .def_property_readonly("tier_timing", [](const Device& device) {
         std::vector<std::tuple<int, int, std::map<std::string, Cycle>>> tiers;
         for (const auto& item : device.spec.classes) tiers.emplace_back(item.row_begin, item.row_end, item.timing);

@@ -1,5 +1,6 @@
 #include "moeram/base/params.h"
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -9,12 +10,15 @@
 namespace moeram {
 namespace {
 
+constexpr int kMostNodes = 200000;
 constexpr int kDeepest = 64;  // a nested bomb is refused before it can exhaust the stack
 
-void check_tree(const YAML::Node& node, const std::string& name, int depth) {
+// Aliases are walked as often as they are used, so that a small file of aliases of aliases is refused.
+void check_tree(const YAML::Node& node, const std::string& name, int depth, int& visits) {
+  if (++visits > kMostNodes) throw ConfigError(name + ": more than " + std::to_string(kMostNodes) + " values, aliases counted as often as they are used");
   if (depth > kDeepest) throw ConfigError(name + ": nested deeper than " + std::to_string(kDeepest) + " levels");
   if (node.IsSequence()) {
-    for (const auto& item : node) check_tree(item, name, depth + 1);
+    for (const auto& item : node) check_tree(item, name, depth + 1, visits);
   }
   if (!node.IsMap()) return;
   std::set<std::string> seen;
@@ -22,7 +26,7 @@ void check_tree(const YAML::Node& node, const std::string& name, int depth) {
     const std::string line = name + ":" + std::to_string(entry.first.Mark().line + 1) + ": ";
     if (!entry.first.IsScalar()) throw ConfigError(line + "a key must be a plain word");
     if (!seen.insert(entry.first.Scalar()).second) throw ConfigError(line + "key '" + printable(entry.first.Scalar()) + "' stands twice");
-    check_tree(entry.second, name, depth + 1);
+    check_tree(entry.second, name, depth + 1, visits);
   }
 }
 
@@ -32,6 +36,8 @@ Params::Params(YAML::Node node, std::string path, std::shared_ptr<Document> docu
     : node_(std::move(node)), path_(std::move(path)), document_(std::move(document)) {}
 
 Params Params::from_file(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) throw ConfigError(path + ": is a folder, a YAML file is expected");
   std::ifstream file(path, std::ios::binary);
   if (!file) throw ConfigError(path + ": no such file");
   std::ostringstream text;
@@ -42,7 +48,8 @@ Params Params::from_file(const std::string& path) {
 Params Params::from_text(const std::string& text, const std::string& name) {
   try {
     YAML::Node node = YAML::Load(text);
-    check_tree(node, name, 0);
+    int visits = 0;
+    check_tree(node, name, 0, visits);
     if (!node.IsMap()) throw ConfigError(name + ": a map of keys is expected, found " + (node.IsNull() ? "nothing" : "something else"));
     auto document = std::make_shared<Document>();
     document->name = name;

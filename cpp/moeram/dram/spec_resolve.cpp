@@ -9,6 +9,8 @@
 namespace moeram {
 namespace {
 
+constexpr std::int64_t kMostBanks = std::int64_t{1} << 18;
+
 template <class Map>
 std::vector<std::string> names_of(const Map& map) {
   std::vector<std::string> names;
@@ -41,6 +43,14 @@ void resolve_organization(const Standard& standard, const DeviceOptions& options
   };
   spec.counts.clear();
   for (const auto& level : spec.levels) spec.counts.push_back(static_cast<int>(need(level)));
+  std::int64_t banks = 1;
+  for (int level = 0; level <= spec.bank_level; ++level) {
+    banks *= spec.counts[static_cast<std::size_t>(level)];
+    if (banks > kMostBanks) {
+      throw ConfigError("organization of " + spec.standard + ": '" + spec.levels[static_cast<std::size_t>(level)] + "' is " +
+                        std::to_string(spec.counts[static_cast<std::size_t>(level)]) + ", which makes more than " + std::to_string(kMostBanks) + " banks in all");
+    }
+  }
   spec.dq_bits = static_cast<int>(need("dq"));
   spec.density_mb = need("density");
   if (options.channel_width_bits) spec.channel_width_bits = static_cast<int>(*options.channel_width_bits);
@@ -80,7 +90,8 @@ class TimingTable {
       if (step.after_overrides) apply(step);
     }
     for (const auto& [name, value] : values_) {
-      if (!value || *value < 0) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
+      if (!value) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
+      if (*value < 0) throw ConfigError("timing of " + spec_.standard + ": " + name + " is " + std::to_string(*value) + ", must not be negative");
     }
   }
 

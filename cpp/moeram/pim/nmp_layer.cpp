@@ -48,22 +48,20 @@ Cycle NmpLayer::ring_cycles(std::int64_t slice_bytes) const {
 
 Cycle NmpLayer::link_cycles(std::int64_t bytes) const { return to_cycles_up(static_cast<double>(bytes) / unit_.channel_io_gb_per_s); }
 
-void NmpLayer::check_capacity(const LayerTask& task) const {
-  std::int64_t most = 0;
-  for (const auto& expert : task.experts) most = std::max<std::int64_t>(most, expert.tokens);
+void check_capacity(const NmpShape& shape, const NmpUnitOptions& unit, std::int64_t batch, std::int64_t most) {
   const std::int64_t tile = most * kOutputsPerTile * kPsumBytes;
-  if (tile > unit_.psum_bytes_per_pe / 2) {
+  if (tile > unit.psum_bytes_per_pe / 2) {
     throw CapacityError(std::to_string(most) + " tokens of one expert need " + std::to_string(tile) + " bytes of partial sums per tile; " +
-                        std::to_string(unit_.psum_bytes_per_pe / 2) + " bytes of a double-buffered processing element hold them");
+                        std::to_string(unit.psum_bytes_per_pe / 2) + " bytes of a double-buffered processing element hold them");
   }
   // Batch in, Z1, Z2, X2, outputs being reduced (two in flight when the reduction overlaps), FP32 accumulators.
-  const std::int64_t activation = shape_.bytes_per_activation;
-  const std::int64_t need = task.batch * shape_.hidden_size * activation + 3 * most * shape_.local_intermediate() * activation +
-                            (unit_.overlap_reduce_scatter ? 2 : 1) * most * shape_.hidden_size * activation +
-                            task.batch * shape_.hidden_slice() * kPsumBytes;
-  if (need > unit_.shared_memory_bytes) {
-    throw CapacityError("a batch of " + std::to_string(task.batch) + " tokens, " + std::to_string(most) + " of them for one expert, needs " +
-                        std::to_string(need) + " bytes of a processing unit's shared memory; it has " + std::to_string(unit_.shared_memory_bytes));
+  const std::int64_t activation = shape.bytes_per_activation;
+  const std::int64_t need = batch * shape.hidden_size * activation + 3 * most * shape.local_intermediate() * activation +
+                            (unit.overlap_reduce_scatter ? 2 : 1) * most * shape.hidden_size * activation +
+                            batch * shape.hidden_slice() * kPsumBytes;
+  if (need > unit.shared_memory_bytes) {
+    throw CapacityError("a batch of " + std::to_string(batch) + " tokens, " + std::to_string(most) + " of them for one expert, needs " +
+                        std::to_string(need) + " bytes of a processing unit's shared memory; it has " + std::to_string(unit.shared_memory_bytes));
   }
 }
 
@@ -107,7 +105,9 @@ Cycle NmpLayer::finish(const LayerTask& task, NmpLayerResult& result) {
 
 NmpLayerResult NmpLayer::run(const LayerTask& task) {
   if (task.experts.empty()) throw EngineError("a layer without any active expert has nothing to run");
-  check_capacity(task);
+  std::int64_t most = 0;
+  for (const auto& expert : task.experts) most = std::max<std::int64_t>(most, expert.tokens);
+  check_capacity(shape_, unit_, task.batch, most);
   NmpLayerResult result;
   for (auto& channel : channels_) {
     channel->begin_at(mode_switch_);

@@ -9,6 +9,9 @@
 
 namespace moeram {
 
+// Throws CapacityError if a batch of which one expert gets `most_tokens` does not fit a unit's buffers.
+void check_capacity(const NmpShape& shape, const NmpUnitOptions& unit, std::int64_t batch, std::int64_t most_tokens);
+
 struct NmpLayerOptions {
   std::int32_t result_row = 0;  // first row of the region for results
   bool skip = true;
@@ -37,7 +40,6 @@ class NmpLayer {
   NmpLayerResult run(const LayerTask& task);
 
  private:
-  void check_capacity(const LayerTask& task) const;
   Cycle input_ready(const LayerTask& task, NmpLayerResult& result) const;
   void run_experts(const LayerTask& task, Cycle input, NmpLayerResult& result);
   Cycle finish(const LayerTask& task, NmpLayerResult& result);

@@ -7,10 +7,10 @@
 
 namespace moeram {
 
-CommandTrace::CommandTrace(const Spec& spec, const std::string& path) : spec_(spec), path_(path) {
+CommandTrace::CommandTrace(const Spec& spec, const std::string& path) : spec_(spec), path_(path), partial_path_(path + ".partial") {
   std::error_code failed;
   if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) std::filesystem::create_directories(folder, failed);
-  file_.reset(std::fopen(path.c_str(), "w"));
+  file_.reset(std::fopen(partial_path_.c_str(), "w"));
   if (!file_) throw ConfigError(path + ": cannot be written");
 }
 
@@ -33,6 +33,17 @@ void CommandTrace::on_command(Cycle now, int command, const Request& request) {
 
 void CommandTrace::finish() {
   if (std::fflush(file_.get()) != 0) throw EngineError(path_ + ": writing the command trace failed");
+  file_.reset();
+  std::error_code failed;
+  std::filesystem::rename(partial_path_, path_, failed);
+  if (failed) throw EngineError(path_ + ": cannot be written: " + failed.message());
+}
+
+CommandTrace::~CommandTrace() {
+  if (!file_) return;
+  file_.reset();
+  std::error_code ignored;
+  std::filesystem::remove(partial_path_, ignored);
 }
 
 }  // namespace moeram

@@ -11,8 +11,12 @@ namespace moeram {
 
 class CommandTrace : public CommandListener {
  public:
-  // Creates missing folders; throws ConfigError if the file cannot be written.
+  // Creates missing folders; throws ConfigError if the file cannot be written. Until finish() the lines stand in
+  // "<path>.partial": a run that fails leaves an earlier file as it was.
   CommandTrace(const Spec& spec, const std::string& path);
+  ~CommandTrace() override;
+  CommandTrace(const CommandTrace&) = delete;
+  CommandTrace& operator=(const CommandTrace&) = delete;
   void on_command(Cycle now, int command, const Request& request) override;
   void finish() override;
   std::string name() const override { return "TraceRecorder"; }
@@ -23,6 +27,7 @@ class CommandTrace : public CommandListener {
   };
   const Spec& spec_;
   std::string path_;
+  std::string partial_path_;
   std::unique_ptr<std::FILE, Close> file_;
 };
 
