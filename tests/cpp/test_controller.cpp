@@ -1,4 +1,4 @@
-// Which command next, and when? Worked timelines of the Generic controller (ramulator2_core 4).
+// Which command next, and when? Worked timelines of the Generic controller.
 #include "check.h"
 #include "moeram/base/errors.h"
 #include "support.h"
@@ -47,7 +47,7 @@ int commands_before_row_seven(Bench& bench) {
 
 }  // namespace
 
-// ramulator2_core 4.8, every clock of the table; A + 136 lies in the burst of A + 128 but has another byte address.
+//, every clock of the table; A + 136 lies in the burst of A + 128 but has another byte address.
 TEST(controller, "Does the worked timeline of the specification come out?") {
   Bench bench(ddr4());
   CHECK(bench.send(kDdr4Read, 0, column(0)));
@@ -82,7 +82,7 @@ TEST(controller, "Do 40 sends of each kind without a tick fill 33 + 33 places?")
   CHECK_EQUAL(bench.controller.statistics().write_attempts, 40);
 }
 
-// ramulator2_core 4.2, 3: needs no slot, the same byte address, and only the write buffer counts.
+//, 3: needs no slot, the same byte address, and only the write buffer counts.
 TEST(controller, "Is a read forwarded from the write buffer only, and without a free place?") {
   Bench bench(ddr4());
   CHECK(bench.send(kDdr4Write, 5000, column(0)));

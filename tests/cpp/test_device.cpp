@@ -18,7 +18,7 @@ struct Issue {
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
-// ramulator2_core 5.3 and 5.4 read off an event list: for each level down to the command's scope, each issue that has w - 1
+//.4 read off an event list: for each level down to the command's scope, each issue that has w - 1
 // younger ones and lies on the node (or, for sibling rows, beside it under the same parent) plus the row's latency.
 class Oracle {
  public:
@@ -191,7 +191,7 @@ TEST(device, "Does every Mono3D row hold its following command back to the tick,
   for (unsigned seed = 0; seed < 6; ++seed) check_random(spec, seed);
 }
 
-// ramulator2_core 5.6: row must be open; bank must be closed; all banks closed.
+//; bank must be closed; all banks closed.
 TEST(device, "Is the prerequisite what the state asks for?") {
   const Spec spec = ddr4();
   Device device(spec);

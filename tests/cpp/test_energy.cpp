@@ -1,4 +1,4 @@
-// Is the DRAM energy what ramulator2_core 5.11 says? Worked by hand for a handful of commands.
+// Is the DRAM energy what.
 #include "check.h"
 #include "moeram/base/errors.h"
 #include "moeram/dram/device.h"

@@ -1,4 +1,4 @@
-// Which bits of an address name which level? Worked by hand for DDR4_8Gb_x8 with two channels (ramulator2_core 6.2):
+// Which bits of an address name which level? Worked by hand for DDR4_8Gb_x8 with two channels:
 // 64 B a burst, then 1 bit of channel, none of rank, 2 of bank group, 2 of bank, 16 of row and 7 of column (in bursts of eight).
 #include "check.h"
 #include "moeram/base/errors.h"

@@ -33,7 +33,7 @@ class FakeCore:
 
     def NmpConfig(self, **settings):
         assert set(settings) == CONFIG_KEYS, set(settings) ^ CONFIG_KEYS
-        return SimpleNamespace(**settings)
+        return SimpleNamespace(**settings, check_capacity=lambda batch, most_tokens: None)
 
     def run_nmp(self, config, layer_begin, expert, first_row, tokens, batch, **options):
         assert set(options) == {"threads", "skip", "reuse_identical_channels", "trace_dir"}

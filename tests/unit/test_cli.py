@@ -72,7 +72,7 @@ def test_errors_of_users(arguments, message, fake_core, tmp_path, monkeypatch):
 def test_a_folder_that_is_no_run_is_refused_before_anything_runs(fake_core, tmp_path):
     (tmp_path / "thesis.tex").touch()
     result = moeram_command("run", "quickstart", *SMALL, "-o", str(tmp_path))
-    assert result.exit_code == 2 and "holds files that are no moeram run" in result.stderr
+    assert result.exit_code == 2 and "holds 'thesis.tex', which is no moeram run" in result.stderr
     assert fake_core.calls == []
 
 

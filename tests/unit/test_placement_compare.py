@@ -136,7 +136,7 @@ def test_impossible_options(source, model, options, message):
     ],
 )
 def test_covers_of_counts_ranked_and_scored_on_the_same_counts(shared, file, name, hot, topic_aware, static):
-    """Stated in ../shared/data/README.md: mean over domains and three layers, each layer with its own hot set."""
+    """Counted independently: mean over domains and three layers, each layer with its own hot set."""
     counts = read_count_table(shared / "data" / "routing" / file, load_model(name)).counts.astype(float)
     topics, layers, experts = counts.shape
     budget = bare_budget(layers=1, experts=experts, top_k=hot)
@@ -152,7 +152,7 @@ def test_covers_of_counts_ranked_and_scored_on_the_same_counts(shared, file, nam
 
 
 def test_mixtral_on_unseen_tokens(shared):
-    """Stated in ../shared/data/README.md: 30.8 % per topic, 31.0 % over all topics."""
+    """Counted independently: 30.8 % per topic, 31.0 % over all topics."""
     mixtral = load_model("mixtral-8x7b")
     source = open_routing(shared / "data" / "routing" / "mixtral-8x7b-mtbench", mixtral)
     found = scores(source, mixtral, policies=("topic_aware", "static_hot"))

@@ -67,7 +67,7 @@ def test_zipf(exponent):
 
 @pytest.mark.parametrize(
     ("name", "experts", "top_k", "targets"),
-    [  # sieve.md section 1: (batch, share with one token, share with at most four)
+    [  # shares of the Sieve paper: (batch, share with one token, share with at most four)
         ("qwen3", 128, 8, [(64, 0.202, 0.476), (256, 0.119, None)]),
         ("gpt-oss", 128, 4, [(64, 0.326, 0.659), (256, 0.235, 0.501)]),
         ("qwen3-next", 512, 10, [(64, 0.442, 0.893), (256, 0.239, 0.566)]),

@@ -183,7 +183,7 @@ def test_passes_tell_only_the_number_of_experts():
     assert statistics_dict(found)["skew"] is None
 
 
-# ---- the real data, figures of issue "Workloads"
+# ---- the real data; the expected figures were counted independently
 
 
 @pytest.fixture(scope="module")

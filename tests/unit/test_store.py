@@ -48,9 +48,10 @@ def test_provenance(record, tmp_path):
 
 def test_a_run_is_replaced_but_nothing_else(record, tmp_path):
     folder = runs.save(record, tmp_path / "run", "1")
-    (folder / "left over").touch()
+    names = sorted(entry.name for entry in folder.iterdir())
+    inode = folder.stat().st_ino
     runs.save(record, folder, "2")
-    assert not (folder / "left over").exists()
+    assert sorted(entry.name for entry in folder.iterdir()) == names and folder.stat().st_ino == inode
     assert json.loads((folder / "provenance.json").read_text())["moeram"] == "2"
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
@@ -58,6 +59,28 @@ def test_a_run_is_replaced_but_nothing_else(record, tmp_path):
 def test_an_empty_folder_is_used(record, tmp_path):
     (tmp_path / "run").mkdir()
     assert (runs.save(record, tmp_path / "run", "1") / "points.csv").exists()
+
+
+def test_a_user_s_file_in_a_run_is_never_touched(record, tmp_path):
+    """Neither a note beside a run nor a folder that only looks like one."""
+    folder = runs.save(record, tmp_path / "run", "1")
+    (folder / "note.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds 'note.txt', which is no moeram run"):
+        runs.save(record, folder, "2")
+    assert (folder / "note.txt").read_text() == "mine"
+    assert json.loads((folder / "provenance.json").read_text())["moeram"] == "1"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "provenance.json").write_text('{"mine": 1}')
+    with pytest.raises(ConfigError, match="which is no moeram run"):
+        runs.save(record, other, "1")
+
+
+def test_a_link_to_a_folder_is_followed(record, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    runs.save(record, tmp_path / "link", "1")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "points.csv").exists()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder with other files", "folder below a file"])

@@ -192,7 +192,7 @@ Component RamulatorRun::describe_channel(const Controller& controller) const {
   const auto& s = controller.statistics();
   const std::string channel = "_" + std::to_string(controller.channel());
   Component out{"Controller", "Generic", "Channel " + std::to_string(controller.channel()), {}, {}};
-  // Averages are single-precision quotients; 0/0 prints .nan (quirk Q14).
+  // Averages are single-precision quotients; 0/0 prints .nan.
   const auto average = [](std::int64_t sum, std::int64_t count) { return static_cast<float>(sum) / static_cast<float>(count); };
   const std::array<std::pair<const char*, std::int64_t>, 17> counts = {{
       {"row_hits", s.row_hits}, {"row_misses", s.row_misses}, {"row_conflicts", s.row_conflicts},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from moeram.errors import ConfigError
+from moeram.errors import ConfigError, MoeramError
 from moeram.hardware.cycle import load_core
 
 CONFIG = "config.yaml"
@@ -41,7 +41,10 @@ def run_case(case: Path, out: Path) -> list[str]:
         _unpack(case, scratch)
         for path in scratch.rglob("*"):
             os.utime(path, (0, 0))  # whatever is younger afterwards was written by the run
-        warnings = run(scratch)
+        try:
+            warnings = [warning.replace(str(scratch), str(case)) for warning in run(scratch)]
+        except MoeramError as error:
+            raise type(error)(str(error).replace(str(scratch), str(case))) from None
         for path in sorted(scratch.rglob("*")):
             if path.is_file() and path.stat().st_mtime_ns != 0:
                 target = out / path.relative_to(scratch)

@@ -26,6 +26,9 @@ class _OneMessage(TyperGroup):
         except MoeramError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from None
+        except MemoryError as error:
+            typer.echo(f"error: this does not fit the memory of this machine ({error}); make it smaller", err=True)
+            raise typer.Exit(2) from None
 
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,6 +42,12 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values or len(set(values)) < len(values):
         raise ValueError(f"given {list(values)!r}, allowed: at least one value, each only once")
     return values
+
+
+def _run_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"given {name!r}, allowed: letters, digits and . _ - (it becomes part of a folder's name)")
+    return name
 
 
 def _placement(name: str) -> str:
@@ -121,7 +128,7 @@ class Experiment(Options):
     None means all cores. topic_prediction: perfect by default. paper_gain and paper_hit_rate: published figures to stand beside ours.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, AfterValidator(_run_name)]
     description: str = ""
     model: Annotated[str, _config("models")]
     hardware: Annotated[str, _config("hardware")]

@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from moeram.errors import ConfigError, MoeramError, TraceError, did_you_mean
+from moeram.errors import CapacityError, ConfigError, MoeramError, TraceError, did_you_mean
 from moeram.experiment.options import Experiment
-from moeram.hardware import System, load_system, require_near_memory
+from moeram.hardware import CycleOptions, System, cycle, load_system, require_near_memory
 from moeram.model import MoEModel, load_model
 from moeram.placement import PlacementInput, Plan, RowBudget, place_rows, row_budget
 from moeram.routing import RoutingSource, SyntheticRouting, open_routing
@@ -53,10 +53,11 @@ def prepare(experiment: Experiment) -> Prepared:
         source = _attempt(lambda: open_source(experiment, model), complaints)
     if model is not None and system is not None:
         budget = _attempt(lambda: _budget(experiment, model, system), complaints)
+    fits = budget is None or _attempt(lambda: _fits_buffers(experiment, model, system, budget), complaints)
     if source is not None:
         topics = _attempt(lambda: _topics(experiment, source), complaints)
         confusion = _attempt(lambda: _confusion(experiment, source), complaints)
-        if topics is not None:
+        if topics is not None and fits:
             _attempt(lambda: _enough_tokens(experiment, source, topics), complaints)
     if complaints:
         raise type(complaints[0])("\n".join(dict.fromkeys(str(complaint) for complaint in complaints)))
@@ -76,6 +77,48 @@ def prepare(experiment: Experiment) -> Prepared:
         confusion=taken_for[:, list(placed)],
         plans=_plans(experiment, source, budget, placed),
     )
+
+
+def cycle_options(
+    experiment: Experiment, model: MoEModel, budget: RowBudget, *, slowest_tier_everywhere: bool = False
+) -> CycleOptions:
+    """Return what the engine needs to know beside the system and the work."""
+    return CycleOptions(
+        hidden_size=model.hidden_size,
+        intermediate_size=model.expert_intermediate_size,
+        bytes_per_weight=model.bytes_per_weight,
+        bytes_per_activation=model.bytes_per_activation,
+        result_row=budget.result_row,
+        slowest_tier_everywhere=slowest_tier_everywhere,
+        overlap_all_gather=experiment.overlap.all_gather,
+        overlap_silu=experiment.overlap.silu,
+        overlap_reduce_scatter=experiment.overlap.reduce_scatter,
+        overlap_weighted_sum=experiment.overlap.weighted_sum,
+        threads=experiment.threads,
+        reuse_identical_channels=experiment.reuse_identical_channels,
+    )
+
+
+def check_batch(
+    experiment: Experiment, model: MoEModel, system: System, budget: RowBudget, *, batch: int, most_tokens: int
+) -> None:
+    """Check that a batch of which one expert gets `most_tokens` fits the buffers of a unit.
+
+    Raises:
+        CapacityError: it does not; names the key.
+    """
+    try:
+        cycle.check_batch(system, cycle_options(experiment, model, budget), batch=batch, most_tokens=most_tokens)
+    except CapacityError as error:
+        raise CapacityError(f"batch: given {batch}, too large for {system.name}: {error}") from None
+
+
+def _fits_buffers(experiment: Experiment, model: MoEModel, system: System, budget: RowBudget) -> bool:
+    """What holds for any routing: some expert gets at least the mean number of tokens, a shared one all of them."""
+    for batch in experiment.batch:
+        least = batch if model.shared_experts else -(-batch * model.top_k // model.experts)
+        check_batch(experiment, model, system, budget, batch=batch, most_tokens=least)
+    return True
 
 
 def _plans(

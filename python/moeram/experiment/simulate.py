@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.options import Experiment
-from moeram.experiment.prepare import Prepared, prepare
-from moeram.hardware import CycleOptions, cycle, lower, tokens_per_expert
+from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
+from moeram.hardware import cycle, lower, tokens_per_expert
 from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
 from moeram.placement import Plan
 from moeram.routing.topics import predict_topic
@@ -47,6 +48,8 @@ class Record:
 
     def __getitem__(self, table: str) -> Table:
         """Return a table by name: record["points"]."""
+        if table not in self.tables:
+            raise ConfigError(f"the record has no table {table!r}{did_you_mean(table, self.tables)}")
         return self.tables[table]
 
 
@@ -62,6 +65,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     """
     begin = time.perf_counter()
     prepared = prepare(experiment)
+    _check_buffers(prepared)
     total = len(prepared.topics) * experiment.samples * len(experiment.batch) * len(experiment.placements)
     done = 0
     steps: list[Steps] = []
@@ -81,6 +85,21 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     if progress:
         progress(total, total, "done")
     return _record(prepared, steps, time.perf_counter() - begin)
+
+
+def _check_buffers(prepared: Prepared) -> None:
+    """Look at every draw before any is simulated: no batch may overflow a buffer half-way through."""
+    for batch in prepared.experiment.batch:
+        counts = (tokens_per_expert(draws, prepared.budget.experts) for _, _, draws in _chunks(prepared, batch))
+        most = max(int(count.max()) for count in counts)
+        check_batch(
+            prepared.experiment,
+            prepared.model,
+            prepared.system,
+            prepared.budget,
+            batch=batch,
+            most_tokens=max(most, batch if prepared.budget.shared_experts else 0),
+        )
 
 
 def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[list[int], list[int], NDArray[np.integer]]]:
@@ -117,20 +136,7 @@ def _simulate(
     first_row = np.stack([plan.first_row for plan in plans])[plan_of_draw]
     work = lower(first_row, draws, shared_experts=budget.shared_experts)
     one_tier = plans[0].slowest_tier_everywhere
-    options = CycleOptions(
-        hidden_size=model.hidden_size,
-        intermediate_size=model.expert_intermediate_size,
-        bytes_per_weight=model.bytes_per_weight,
-        bytes_per_activation=model.bytes_per_activation,
-        result_row=budget.result_row,
-        slowest_tier_everywhere=one_tier,
-        overlap_all_gather=experiment.overlap.all_gather,
-        overlap_silu=experiment.overlap.silu,
-        overlap_reduce_scatter=experiment.overlap.reduce_scatter,
-        overlap_weighted_sum=experiment.overlap.weighted_sum,
-        threads=experiment.threads,
-        reuse_identical_channels=experiment.reuse_identical_channels,
-    )
+    options = cycle_options(experiment, model, budget, slowest_tier_everywhere=one_tier)
     return check(cycle.run(work, system, options), work, model=model, system=system, budget=budget, one_tier=one_tier)
 
 
@@ -172,6 +178,7 @@ def _record(prepared: Prepared, steps: list[Steps], wall_time_s: float) -> Recor
             measured_layers=tuple(source.measured_layers),
             fidelity=fidelity,
             routing_fidelity=source.fidelity,
+            draws_per_topic=experiment.samples,
             paper_gain=experiment.paper_gain,
         )
     )

@@ -106,6 +106,15 @@ def run(work: NmpWork, system: System, options: CycleOptions) -> StepTimes:
     return times
 
 
+def check_batch(system: System, options: CycleOptions, *, batch: int, most_tokens: int) -> None:
+    """Check that a batch of which one expert gets `most_tokens` fits the buffers of a unit.
+
+    Raises:
+        CapacityError: it does not; the message has the bytes.
+    """
+    load_core().NmpConfig(**configuration(system, options)).check_capacity(batch, most_tokens)
+
+
 def configuration(system: System, options: CycleOptions) -> dict[str, str | int | float | bool]:
     """Return the keyword arguments of the core's NmpConfig."""
     return {

@@ -16,7 +16,7 @@ COMPONENTS: dict[str, tuple[str, str]] = {
     "mac": ("multiply-accumulates of all tensor cores, all chips", "stratum.md 2.3 (0.604 pJ)"),
     "logic_other": (
         "rest of the logic die, drawn during the whole near-memory call, all chips",
-        "stratum.md 2.3 [D], assumption: constant power",
+        "stratum.md 2.3, derived; assumption: constant power",
     ),
     "link": ("activations in and partial results out between processor and all chips", "U6 (2 to 3 pJ/bit)"),
 }

@@ -28,23 +28,32 @@ def student_t975(degrees: int) -> float:
     return sum(term / degrees**power for power, term in enumerate(terms))
 
 
-def mean_ci95(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean of the draws and the half-width of its 95 % confidence interval (NaN for a single draw)."""
+def mean_ci95(values: NDArray[np.float64], per_topic: int = 0) -> tuple[float, float]:
+    """Return the mean of the draws and the half-width of its 95 % confidence interval (NaN for a single draw).
+
+    per_topic: draws of each topic, which follow each other; their spread is taken within topics, since the topics are
+    chosen and not drawn. 0 or 1: over all draws.
+    """
     count = len(values)
-    spread = float(np.std(values, ddof=1)) / count**0.5 if count > 1 else float("nan")
-    return float(np.mean(values)), student_t975(count - 1) * spread
+    if per_topic < 2:
+        spread = float(np.std(values, ddof=1)) / count**0.5 if count > 1 else float("nan")
+        return float(np.mean(values)), student_t975(count - 1) * spread
+    groups = values.reshape(-1, per_topic)
+    variance = float(np.sum(np.var(groups, axis=1, ddof=1)) * per_topic) / count**2
+    return float(np.mean(values)), student_t975(count - len(groups)) * variance**0.5
 
 
-def ratio_ci95(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[float, float]:
+def ratio_ci95(above: NDArray[np.float64], below: NDArray[np.float64], per_topic: int = 0) -> tuple[float, float]:
     """Return mean(above) / mean(below) of paired draws and its 95 % half-width by the jackknife.
 
-    Leaving out draw i gives r_i = (sum(above) - above_i) / (sum(below) - below_i); the variance is (n - 1) / n sum (r_i
-    - mean r)^2.
+    Leaving out draw i gives r_i = (sum(above) - above_i) / (sum(below) - below_i); the variance is the sum over topics of
+    (n - 1) / n sum (r_i - mean r)^2 with n draws and the mean of that topic (per_topic as in mean_ci95).
     """
     count = len(above)
     ratio = float(np.sum(above) / np.sum(below))
     if count < 2:
         return ratio, float("nan")
-    left_out = (np.sum(above) - above) / (np.sum(below) - below)
-    variance = (count - 1) / count * float(np.sum((left_out - left_out.mean()) ** 2))
-    return ratio, student_t975(count - 1) * variance**0.5
+    size = per_topic if per_topic >= 2 else count
+    groups = ((np.sum(above) - above) / (np.sum(below) - below)).reshape(-1, size)
+    variance = (size - 1) / size * float(np.sum((groups - groups.mean(axis=1, keepdims=True)) ** 2))
+    return ratio, student_t975(count - len(groups)) * variance**0.5

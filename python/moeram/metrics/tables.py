@@ -30,7 +30,7 @@ class TableInput:
     """All that the tables are made from.
 
     layers: model layer ids in the order of the steps' arrays. measured_layers: those whose routing is measured.
-    fidelity: of the times. routing_fidelity: of the draws. paper_gain: a published total gain to stand beside, or None.
+    fidelity: of the times. routing_fidelity: of the draws. draws_per_topic: these follow each other. paper_gain: a published total gain to stand beside, or None.
     """
 
     steps: Sequence[Steps]
@@ -40,6 +40,7 @@ class TableInput:
     measured_layers: tuple[int, ...]
     fidelity: str
     routing_fidelity: str
+    draws_per_topic: int
     paper_gain: float | None
 
 
@@ -99,7 +100,7 @@ _POINT_COLUMNS = (
 
 def _point(steps: Steps, given: TableInput) -> dict[str, Any]:
     system = given.system
-    time_us, ci95_us = mean_ci95(steps.time_ps.sum(axis=1) * 1e-6)
+    time_us, ci95_us = mean_ci95(steps.time_ps.sum(axis=1) * 1e-6, given.draws_per_topic)
     weight_bytes = float(steps.active_experts.sum(axis=1).mean()) * given.model.expert_bytes
     step_energy_pj = sum(float(part.sum(axis=1).mean()) for part in energy_pj(activity(steps, given), system).values())
     return {
@@ -147,7 +148,8 @@ def _gains(batch: int, name: str, columns: NDArray[np.bool_], given: TableInput)
     }
     for gain, pair in GAINS.items():
         times = [by_placement[part].time_ps[:, columns].sum(axis=1) for part in pair if part in by_placement]
-        row[gain], row[f"{gain}_ci95"] = ratio_ci95(*times) if len(times) == 2 else (float("nan"), float("nan"))
+        known = len(times) == 2
+        row[gain], row[f"{gain}_ci95"] = ratio_ci95(*times, given.draws_per_topic) if known else (np.nan, np.nan)
     fastest = by_placement.get("topic_aware")
     slowest_ns = max(given.system.closed_form.row_cycle_ns)
     row["closed_form_total"] = (
@@ -189,6 +191,8 @@ def tiers(given: TableInput) -> Table:
     for steps in given.steps:
         step_bytes = steps.rows_read.sum(axis=1).mean(axis=0) * float(device.row_bytes * chips)
         time_us = steps.tier_time_ps.sum(axis=1).mean(axis=0) * 1e-6
+        if steps.slowest_tier_everywhere:  # all rows have the timing of the last tier, wherever they lie
+            step_bytes, time_us = (np.eye(device.tiers)[-1] * values.sum() for values in (step_bytes, time_us))
         for tier in range(device.tiers):
             parts.append(
                 {
@@ -205,7 +209,10 @@ def tiers(given: TableInput) -> Table:
 
 
 def energy(given: TableInput) -> Table:
-    """One row per placement, batch and component: energy of a step of all chips; `total` is the sum of the others."""
+    """One row per placement, batch and component: energy of a step of all chips; `total` is the sum of the others.
+
+    Analytic: energies of the counts and times that the engine found.
+    """
     parts = []
     for steps in given.steps:
         components = {
@@ -215,7 +222,7 @@ def energy(given: TableInput) -> Table:
         labels = {**COMPONENTS, "total": ("sum of the parts above", "")}
         for name, energy_uj in {**components, "total": sum(components.values())}.items():
             row = {"placement": steps.placement, "batch": steps.batch, "component": name, "energy_uj": energy_uj}
-            parts.append(row | {"scope": labels[name][0], "source": labels[name][1], "fidelity": given.fidelity})
+            parts.append(row | {"scope": labels[name][0], "source": labels[name][1], "fidelity": "analytic"})
     return Table.from_rows(
         "energy", parts, ("placement", "batch", "component", "energy_uj", "scope", "source", "fidelity")
     )

@@ -128,7 +128,7 @@ def _refuse(model: MoEModel, system: System, rows_of: dict[str, int]) -> NoRetur
     raise CapacityError(
         f"{model.name} does not fit {system.name}: {parts} = {sum(rows_of.values()) * gib:.1f} GiB, "
         f"the system holds {system.device.rows * gib:.1f} GiB; "
-        "lower kv_requests or context_tokens, or take a larger system"
+        + ("take a larger system" if rows_of["experts"] > system.device.rows else "lower kv_requests or context_tokens")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,9 @@ _COLUMN_INCHES = (3.5, 3.1)
 _DOTS_PER_INCH = 300
 # Okabe and Ito's colours, told apart by colour-blind readers too; each part has its own marker besides.
 _PARTS = {
-    "occupancy": ("occupancy (random / no tiering)", "#0072B2", "o"),
-    "popularity": ("popularity (static / random)", "#E69F00", "s"),
-    "topic": ("topic (topic-aware / static)", "#009E73", "^"),
+    "occupancy": ("occupancy (no tiering / random)", "#0072B2", "o"),
+    "popularity": ("popularity (random / static)", "#E69F00", "s"),
+    "topic": ("topic (static / topic-aware)", "#009E73", "^"),
     "total": ("total", "#000000", "D"),
 }
 _CLOSED_FORM_COLOUR, _PAPER_COLOUR = "#666666", "#D55E00"
@@ -36,6 +37,7 @@ def decomposition_figure(table: Table, path: str | Path, *, title: str = "") -> 
     Raises:
         MoeramError: matplotlib is missing.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of a home that cannot be written to
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -60,7 +60,7 @@ def expert_loads(tokens: np.ndarray, experts: int) -> np.ndarray:
 
 
 def load_bins(loads: np.ndarray) -> np.ndarray:
-    """Experts with 1, 2, 3-4 and more than 4 tokens (bins of sieve.md section 1), int64 [4, layers], summed over batches."""
+    """Experts with 1, 2, 3-4 and more than 4 tokens (bins of the Sieve paper), int64 [4, layers], summed over batches."""
     bins = ((loads == 1), (loads == 2), (loads == 3) | (loads == 4), (loads > 4))
     return np.stack([mask.sum(axis=(0, 2)) for mask in bins])
 

@@ -25,7 +25,7 @@ class SyntheticOptions(Options):
 
     popularity: distribution of the logarithm of an expert's popularity. "lognormal": normal with `popularity_sigma`;
     "uniform": all alike; "zipf": -`zipf_exponent` x log of the expert's rank, ranks in random order; "bimodal": normal with
-    `bimodal_sigma`, less `cold_depth` for a random share `cold_share` of the experts (sieve.md section 9, SIEVE_FITS).
+    `bimodal_sigma`, less `cold_depth` for a random share `cold_share` of the experts (the published shares of the Sieve paper, SIEVE_FITS).
     """
 
     popularity: Literal["lognormal", "uniform", "zipf", "bimodal"] = "lognormal"
@@ -36,7 +36,7 @@ class SyntheticOptions(Options):
     topics: int = Field(default=6, ge=1, le=1000)
     popularity_sigma: tuple[float, ...] = (0.37, 0.54, 0.59)
     topic_sigma: tuple[float, ...] = (0.49, 0.84, 0.85)
-    sample_tokens: int = Field(default=1024, ge=2)
+    sample_tokens: int = Field(default=1024, ge=2, le=1_000_000)
 
     @field_validator("popularity_sigma", "topic_sigma")
     @classmethod
@@ -46,7 +46,7 @@ class SyntheticOptions(Options):
         return value
 
 
-# Fits of sieve.md section 9 to the shares of its section 1; for models of 128 experts and top-8, 128 and top-4, 512 and
+# Fits to the shares that the Sieve paper publishes; for models of 128 experts and top-8, 128 and top-4, 512 and
 # top-10. Topics play no part there.
 SIEVE_FITS: dict[str, dict[str, object]] = {
     "qwen3": {"bimodal_sigma": 1.30, "cold_share": 0.41, "cold_depth": 5.28},
