@@ -121,8 +121,12 @@ def test_switching_an_overlap_off_never_helps(reference):
 
 
 def test_a_batch_that_overflows_the_unit_is_refused(tmp_path):
-    with pytest.raises(moeram.CapacityError, match="bytes of a processing unit's shared memory; it has 1310720"):
-        moeram.run("quickstart", batch=[512], samples=1, topics=["topic_0"])
+    """Before anything is simulated, also when a smaller batch stands before it; far beyond, before anything is drawn."""
+    reported = []
+    for batch in ([1, 512], [1_000_000]):
+        with pytest.raises(moeram.CapacityError, match=rf"^batch: given {batch[-1]}, too large for stratum_s: "):
+            moeram.run("quickstart", batch=batch, samples=1, topics=["topic_0"], progress=lambda *now: reported.append(now))
+    assert reported == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,19 @@ def plan_of(model, system, usage, name="topic_aware"):
     return POLICIES[name](PlacementInput(usage=usage, topic=0, budget=budget, seed=0))
 
 
+def test_intervals_do_not_see_what_lies_between_topics():
+    """Two topics of three draws each: with the topics' offsets removed, the variance of the mean is the sum over topics of
+    s_h^2 n_h / n^2; shifting one topic as a whole changes nothing."""
+    values = np.array([1.0, 2.0, 3.0, 11.0, 13.0, 15.0])
+    mean, half = mean_ci95(values, per_topic=3)
+    assert mean == pytest.approx(7.5)
+    t_of_4_degrees = 2.7764451
+    assert half == pytest.approx(t_of_4_degrees * np.sqrt((1.0 * 3 + 4.0 * 3) / 36), rel=2e-3)
+    assert mean_ci95(values + np.repeat([0.0, 100.0], 3), per_topic=3)[1] == pytest.approx(half)
+    below = np.full(6, 2.0)  # a ratio to a constant is the mean over it
+    assert ratio_ci95(values, below, per_topic=3) == pytest.approx((3.75, half / 2), rel=1e-9)
+
+
 def test_hit_rate_against_the_top_of_the_ranking():
     """Independent of placement: the share of the accesses that the k*L pairs ranked highest by use receive."""
     rng = np.random.default_rng(0)

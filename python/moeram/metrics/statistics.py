@@ -46,8 +46,9 @@ def mean_ci95(values: NDArray[np.float64], per_topic: int = 0) -> tuple[float, f
 def ratio_ci95(above: NDArray[np.float64], below: NDArray[np.float64], per_topic: int = 0) -> tuple[float, float]:
     """Return mean(above) / mean(below) of paired draws and its 95 % half-width by the jackknife.
 
-    Leaving out draw i gives r_i = (sum(above) - above_i) / (sum(below) - below_i); the variance is the sum over topics of
-    (n - 1) / n sum (r_i - mean r)^2 with n draws and the mean of that topic (per_topic as in mean_ci95).
+    Leaving out draw i of N gives r_i = (sum(above) - above_i) / (sum(below) - below_i). With n draws per topic the variance
+    is n (N - 1)^2 / ((n - 1) N^2) sum (r_i - mean r of its topic)^2, so that for a constant denominator it is that of
+    mean_ci95; for one topic this is the usual (N - 1) / N. per_topic as in mean_ci95.
     """
     count = len(above)
     ratio = float(np.sum(above) / np.sum(below))
@@ -55,5 +56,6 @@ def ratio_ci95(above: NDArray[np.float64], below: NDArray[np.float64], per_topic
         return ratio, float("nan")
     size = per_topic if per_topic >= 2 else count
     groups = ((np.sum(above) - above) / (np.sum(below) - below)).reshape(-1, size)
-    variance = (size - 1) / size * float(np.sum((groups - groups.mean(axis=1, keepdims=True)) ** 2))
+    scale = size * (count - 1) ** 2 / ((size - 1) * count**2)
+    variance = scale * float(np.sum((groups - groups.mean(axis=1, keepdims=True)) ** 2))
     return ratio, student_t975(count - len(groups)) * variance**0.5
