@@ -304,3 +304,25 @@ def test_archives(tmp_path):
 def test_the_other_model_is_named(tmp_path):
     with pytest.raises(TraceError, match="recorded of small with experts 6, but other has 8"):
         open_trace(canonical(tmp_path), OTHER)
+
+
+def test_weights_of_half_the_tokens_are_refused(tmp_path):
+    """All or none: dropping them without a word would lose data, and a file with a part could not be read again."""
+    shape = TraceShape(name="m", layers=1, moe_layers=(0,), experts=4, top_k=1)
+    path = tmp_path / "half.jsonl"
+    lines = [
+        {"req_id": "r", "token_idx": token, "layer": 0, "topk_ids": [token % 4]}
+        | ({"topk_weights": [1.0]} if token >= 50 else {})
+        for token in range(100)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(TraceError, match="weights"):
+        list(open_trace(path, shape, format="json_lines").chunks())
+
+
+def test_numbers_too_long_to_read_are_one_message(tmp_path):
+    shape = TraceShape(name="m", layers=1, moe_layers=(0,), experts=4, top_k=1)
+    path = tmp_path / "digits.json"
+    path.write_text('[{"0": [[' + "1" * 5000 + "]]}]")
+    with pytest.raises(TraceError, match="digits.json: not readable as selections"):
+        list(open_trace(path, shape, format="selections").chunks())

@@ -96,12 +96,19 @@ def token_chunk(experts: np.ndarray, *, topics: tuple[str, ...] = ("all",), **co
 
 
 def merge(chunks: list[TokenChunk]) -> TokenChunk:
-    """One chunk of all ``chunks``; weights stay only if all have them."""
+    """One chunk of all ``chunks``.
+
+    Raises:
+        TraceError: only some of them have weights.
+    """
     if len(chunks) == 1:
         return chunks[0]
     columns = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in _COLUMNS}
     weights = None
-    if all(chunk.weights is not None for chunk in chunks):
+    with_weights = [chunk for chunk in chunks if chunk.weights is not None]
+    if with_weights and len(with_weights) < len(chunks):
+        raise TraceError(f"{chunks[0].place}: some tokens have weights and others have none; all or none are expected")
+    if with_weights:
         weights = np.concatenate([chunk.weights for chunk in chunks])
     notes = tuple(dict.fromkeys(note for chunk in chunks for note in chunk.notes))
     return replace(chunks[-1], **columns, weights=weights, notes=notes, place=chunks[0].place, first_row=0)

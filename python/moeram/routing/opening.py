@@ -10,7 +10,7 @@ from moeram.routing.detect import detect
 from moeram.routing.readers import READERS, read_counts, read_layer_lists, read_selections
 from moeram.routing.readers.canonical import trace_canonical
 from moeram.routing.recorded import source_of
-from moeram.routing.recording import Recording, RoutingTrace
+from moeram.routing.recording import DAMAGE, Recording, RoutingTrace, unreadable
 from moeram.routing.shape import TraceShape, shape_of
 from moeram.routing.source import RoutingSource
 
@@ -30,13 +30,16 @@ def open_routing(path: str | Path, model: MoEModel, *, format: str = "auto", see
         TraceError: The path is missing, its format unknown, or its content malformed or not of ``model``.
     """
     place, name = _resolve(path, format)
-    if name == "counts":
-        return read_counts(place, model, seed)
-    if name == "layer_lists":
-        return read_layer_lists(place, model, seed)
-    if name == "selections" and not place.name.endswith((".tar", ".tar.gz", ".tgz")):
-        return read_selections(place, model, seed)
-    return source_of(READERS[name].open(place, shape_of(model)), model, seed=seed)
+    try:
+        if name == "counts":
+            return read_counts(place, model, seed)
+        if name == "layer_lists":
+            return read_layer_lists(place, model, seed)
+        if name == "selections" and not place.name.endswith((".tar", ".tar.gz", ".tgz")):
+            return read_selections(place, model, seed)
+        return source_of(READERS[name].open(place, shape_of(model)), model, seed=seed)
+    except DAMAGE as error:
+        raise unreadable(place, name, error) from error
 
 
 def open_trace(path: str | Path, model: MoEModel | TraceShape | None, *, format: str = "auto") -> Recording:
@@ -55,7 +58,11 @@ def open_trace(path: str | Path, model: MoEModel | TraceShape | None, *, format:
         if name != "canonical":
             raise TraceError(f"{place}: a {name} recording does not state its model; name it (--model)")
         return trace_canonical(place, None)
-    return READERS[name].open(place, shape_of(model))
+    shape = shape_of(model)
+    try:
+        return READERS[name].open(place, shape)
+    except DAMAGE as error:
+        raise unreadable(place, name, error) from error
 
 
 def open_tokens(path: str | Path, model: MoEModel | TraceShape | None, *, format: str = "auto") -> RoutingTrace:

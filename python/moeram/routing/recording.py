@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import CountChunk, TokenChunk, check_counts, check_tokens, merged
 from moeram.routing.shape import TraceShape
+
+Item = TypeVar("Item")
+
+# What reading a damaged or hostile file can raise where no reader foresaw it.
+DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+    OSError,
+    EOFError,
+    zlib.error,
+    BadZipFile,
+)
+
+
+def unreadable(place: object, format: str, error: BaseException) -> TraceError:
+    """The one message for damage that no reader foresaw."""
+    return TraceError(f"{place}: not readable as {format}: {type(error).__name__}: {str(error)[:200]}")
+
+
+def guarded(place: str, format: str, read: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    """What ``read`` yields; damage becomes a TraceError."""
+    try:
+        yield from read()
+    except DAMAGE as error:
+        raise unreadable(place, format, error) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +73,11 @@ class RoutingTrace:
             TraceError: The source is damaged or breaks a rule; the message names file, token and rule.
         """
         empty = True
-        for chunk in merged(check_tokens(chunk, self.shape, self.layers) for chunk in self.read() if len(chunk)):
+        for chunk in merged(
+            check_tokens(chunk, self.shape, self.layers)
+            for chunk in guarded(self.place, self.format, self.read)
+            if len(chunk)
+        ):
             empty = False
             yield chunk
         if empty:
@@ -68,7 +104,7 @@ class CountTrace:
             TraceError: As in ``RoutingTrace.chunks``; or every count is zero.
         """
         total = 0.0
-        for chunk in self.read():
+        for chunk in guarded(self.place, self.format, self.read):
             total += float(check_counts(chunk, self.shape, self.layers).counts.sum())
             yield chunk
         if not total:

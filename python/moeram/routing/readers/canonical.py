@@ -81,6 +81,10 @@ def _read(path: Path, shape: TraceShape, layers: tuple[int, ...]) -> Iterator[To
     with open_parquet(path, read_dictionary=["phase", "topic"]) as file:
         for batch in file.iter_batches(rows_wanted, columns=list(_COLUMNS), use_threads=False):
             columns = _columns(batch, path, first_row, shape, topics)
+            if left and len(left["request"]) and (left["weights"] is None) != (columns["weights"] is None):
+                raise TraceError(
+                    f"{path}: row {first_row}: weights begin or end in the middle of a trace; all or none are expected"
+                )
             columns = {name: _joined(left.get(name), values) for name, values in columns.items()}
             cut = _last_token(columns)
             left = {name: None if values is None else values[cut:] for name, values in columns.items()}

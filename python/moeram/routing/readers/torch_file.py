@@ -7,8 +7,10 @@ refused.
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +76,8 @@ class TorchFile:
         self._root = names[0].removesuffix("data.pkl")
         if f"{self._root}byteorder" in archive.namelist() and archive.read(f"{self._root}byteorder") != b"little":
             raise _Damage("its numbers are not little endian")
+        if archive.getinfo(names[0]).compress_type != zipfile.ZIP_STORED:
+            raise _Damage("data.pkl is packed, which torch.save never does")
         if archive.getinfo(names[0]).file_size > _MOST_PICKLE_BYTES:
             raise _Damage(f"data.pkl has more than {_MOST_PICKLE_BYTES} bytes")
         self.data = _Machine(archive.read(names[0])).run()
@@ -100,7 +104,16 @@ class TorchFile:
         return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides, writeable=False)
 
 
-_ZIP_DAMAGE = (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, struct.error, MemoryError)
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+)
 
 
 @contextmanager
@@ -195,6 +208,8 @@ class _Machine:
     def set_items(self, values: list) -> None:
         if type(self.stack[-1]) is not dict or len(values) % 2:
             raise TypeError("items of no dict")
+        if any(type(key) not in (str, int) for key in values[::2]):  # hashing deep tuples overflows the stack
+            raise TypeError("a key that is no text or whole number")
         self.stack[-1].update(zip(values[::2], values[1::2], strict=True))
 
     def tuple_of(self, count: int) -> None:
@@ -260,6 +275,8 @@ def _tensor(storage: object, offset: object, shape: object, strides: object) -> 
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if 0 not in shape and last >= storage.elements:
         raise _Damage("a tensor reaches beyond its storage")
+    if math.prod(shape) > storage.elements:
+        raise _Damage("a tensor has more elements than its storage")
     return LazyTensor(storage=storage, offset=offset, shape=shape, strides=strides)
 
 
