@@ -13,8 +13,8 @@ PACKAGE = REPOSITORY / "python" / "moeram"
 ENGINE = REPOSITORY / "cpp" / "moeram"
 
 PYTHON_ROOMS = (
-    "errors", "units", "options", "model", "routing", "hardware", "placement", "metrics", "report", "experiment", "runs",
-    "check", "cli",
+    "errors", "units", "options", "model", "routing", "hardware", "placement", "schedule", "serving", "metrics", "report",
+    "experiment", "runs", "export", "repro", "check", "cli",
 )  # fmt: skip
 # Rooms with the same number may not see each other.
 CPP_ROOMS = {

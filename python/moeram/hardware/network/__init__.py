@@ -1,0 +1,92 @@
+"""The network between devices, priced in two modes.
+
+"closed": alpha-beta forms (fidelity analytic). "event": messages contend for links (fidelity event). Both are equal where
+loads are balanced.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from moeram.errors import ConfigError, did_you_mean
+from moeram.hardware.network import closed_form, event, rounds
+from moeram.hardware.network.topology import TOPOLOGIES, Topology
+
+Mode = Literal["closed", "event"]
+MODES = ("closed", "event")
+COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce")
+
+__all__ = ["COLLECTIVES", "MODES", "TOPOLOGIES", "Mode", "Network", "Topology"]
+
+
+class Network:
+    """A topology with a mode."""
+
+    def __init__(self, topology: Topology, mode: Mode = "closed") -> None:
+        if mode not in MODES:
+            raise ConfigError(f"network mode {mode!r} is unknown{did_you_mean(mode, MODES)}")
+        self.topology = topology
+        self.mode = mode
+
+    @property
+    def fidelity(self) -> str:
+        """The label of every time from here."""
+        return "analytic" if self.mode == "closed" else "event"
+
+    def collective_ps(self, name: str, total_bytes: ArrayLike) -> NDArray[np.int64]:
+        """Return the times of collectives [n] in picoseconds.
+
+        Args:
+            name: all_gather, reduce_scatter or all_reduce (the latter followed by the former).
+            total_bytes: size of the whole vector [n]; each node holds (or ends with) 1 / nodes of it.
+
+        Raises:
+            ConfigError: unknown name, or sizes that are negative or not finite.
+        """
+        if name not in COLLECTIVES:
+            raise ConfigError(f"collective {name!r} is unknown{did_you_mean(name, COLLECTIVES)}")
+        shards = _checked(total_bytes, "total_bytes") / self.topology.nodes
+        phases = 2 if name == "all_reduce" else 1
+        if self.mode == "closed":
+            return _whole(phases * closed_form.all_gather_ps(self.topology, shards))
+        play = rounds.all_gather if name == "all_gather" else rounds.reduce_scatter
+        times = [sum(event.round_ps(self.topology, m) for m in play(self.topology, shard)) for shard in shards.ravel()]
+        return _whole(phases * np.array(times, dtype=float).reshape(shards.shape))
+
+    def exchange_ps(self, matrix_bytes: ArrayLike) -> NDArray[np.int64]:
+        """Return the times of exchanges [...] (dispatch, combine) in picoseconds.
+
+        Args:
+            matrix_bytes: bytes from node (row) to node (column) [..., nodes, nodes]; what stays at home costs nothing.
+
+        Raises:
+            ConfigError: another shape than the topology's, or sizes that are negative or not finite.
+        """
+        matrix = _checked(matrix_bytes, "matrix_bytes")
+        n = self.topology.nodes
+        if matrix.shape[-2:] != (n, n):
+            raise ConfigError(f"matrix_bytes has the shape {matrix.shape}, expected [..., {n}, {n}] for {n} nodes")
+        if self.mode == "closed":
+            return _whole(closed_form.exchange_ps(self.topology, matrix))
+        flat = matrix.reshape(-1, n, n)
+        times = np.array([event.round_ps(self.topology, one) for one in flat], dtype=float)
+        return _whole(times.reshape(matrix.shape[:-2]))
+
+
+def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=float)
+    if not np.isfinite(array).all() or (array < 0).any():
+        raise ConfigError(f"{name} must be finite and not negative")
+    return array
+
+
+def _whole(times_ps: Any) -> NDArray[np.int64]:
+    # Rounded up to a picosecond, less what floating point adds.
+    array = np.asarray(times_ps, dtype=float)
+    if (array > math.ldexp(1, 62)).any():
+        raise ConfigError("a transfer takes more than 50 days: check the bytes and the link")
+    return np.ceil(array * (1 - 1e-12)).astype(np.int64)
