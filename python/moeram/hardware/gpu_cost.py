@@ -1,0 +1,185 @@
+"""What work costs on a GPU: a roofline with stated efficiencies and a launch floor, or measured tables where they have the shape.
+
+Roofline of a kernel: launch floor + max(bytes / (bandwidth * memory efficiency), operations / (peak * compute efficiency));
+its bound is the same with both efficiencies 1 and no floor. Bytes and operations are those that the mathematics needs:
+weights once, activations in and out once, two operations per multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from moeram.errors import ConfigError, did_you_mean
+from moeram.hardware.gpu import Gpu
+from moeram.hardware.measured import MeasuredTables
+from moeram.hardware.priced import Priced
+
+BYTES_PER_ELEMENT = {"float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0}
+# Kernels of an MoE layer without fusion: gather and sort by expert, gate and up, activation, down, weighted sum.
+MOE_KERNELS = 5
+_EXTRAPOLATE = ("refuse", "label")
+
+
+class GpuCost:
+    """Prices of one GPU.
+
+    tables: measured times that override the roofline where they have the exact shape. outside: what to do with sizes outside a
+    table's range, "refuse" or "label" (continue and say so).
+    """
+
+    def __init__(
+        self, gpu: Gpu, tables: MeasuredTables | None = None, *, outside: Literal["refuse", "label"] = "refuse"
+    ) -> None:
+        if outside not in _EXTRAPOLATE:
+            raise ConfigError(f"outside: given {outside!r}{did_you_mean(outside, _EXTRAPOLATE)}")
+        self.gpu = gpu
+        self.tables = tables
+        self.outside = outside
+
+    def roofline(self, memory_bytes: ArrayLike, operations: ArrayLike, dtype: str, *, kernels: int = 1) -> Priced:
+        """Price work items [n] by bytes moved and operations done."""
+        gpu = self.gpu
+        moved, done = np.broadcast_arrays(np.asarray(memory_bytes, float), np.asarray(operations, float))
+        if (moved < 0).any() or (done < 0).any() or not (np.isfinite(moved).all() and np.isfinite(done).all()):
+            raise ConfigError("bytes and operations must be finite and not negative")
+        memory_ps, compute_ps = moved / gpu.bytes_per_ps, done / gpu.peak_flops_per_ps(dtype)
+        busy_ps = np.maximum(memory_ps / gpu.memory_efficiency, compute_ps / gpu.compute_efficiency)
+        floor_ps = kernels * gpu.launch_floor_us * 1e6
+        return Priced(
+            time_ps=np.ceil(busy_ps + floor_ps * (busy_ps > 0)).astype(np.int64),
+            bound_ps=np.floor(np.maximum(memory_ps, compute_ps)).astype(np.int64),
+            fidelity="analytic",
+        )
+
+    def gemm(self, m: ArrayLike, n: int, k: int, dtype: str) -> Priced:
+        """Price products [m, k] x [k, n] for an array of m."""
+        rows = np.atleast_1d(np.asarray(m, dtype=float))
+        moved = (k * n + rows * (k + n)) * _element_bytes(dtype)
+        estimate = self.roofline(moved, 2.0 * rows * n * k, dtype)
+        return self._measured("gemm", {"gemm_dtype": dtype, "n": n, "k": k}, estimate, rows)
+
+    def experts(
+        self,
+        tokens: NDArray[np.integer],
+        hidden_size: int,
+        intermediate_size: int,
+        dtype: str,
+        *,
+        kernels: int = MOE_KERNELS,
+    ) -> Priced:
+        """Price grouped products of experts (gate, up, down) by roofline.
+
+        Args:
+            tokens: of each expert [..., experts]; the weights of experts without tokens are not read.
+        """
+        counts = np.asarray(tokens, dtype=float)
+        weights = 3.0 * hidden_size * intermediate_size
+        all_tokens = counts.sum(axis=-1)
+        # Into gate and up, out of them, into down, out of it.
+        activations = all_tokens * (2 * hidden_size + 3 * intermediate_size)
+        moved = ((counts > 0).sum(axis=-1) * weights + activations) * _element_bytes(dtype)
+        return self.roofline(moved, 2 * weights * all_tokens, dtype, kernels=kernels)
+
+    def moe_layer(
+        self,
+        num_tokens: ArrayLike,
+        distinct_experts: ArrayLike,
+        *,
+        hidden_size: int,
+        intermediate_size: int,
+        top_k: int,
+        experts: int,
+        dtype: str = "bfloat16",
+        tensor_parallel: int = 1,
+        expert_parallel: int = 1,
+        distribution: str = "balanced",
+    ) -> Priced:
+        """Price whole MoE layers of one GPU: measured where the shape is, else by roofline of the distinct experts.
+
+        Args:
+            num_tokens: of the batch [n]. distinct_experts: experts on this GPU that some token uses [n], for the bound.
+            distribution: of the tokens over the experts, a column of the measured tables.
+        """
+        rows = np.atleast_1d(np.asarray(num_tokens, dtype=float))
+        width = intermediate_size / tensor_parallel
+        weights = 3.0 * hidden_size * width
+        pairs = rows * top_k / expert_parallel
+        moved = (
+            np.asarray(distinct_experts, float) * weights + pairs * (2 * hidden_size + 3 * width)
+        ) * _element_bytes(dtype)
+        estimate = self.roofline(moved, 2 * weights * pairs, dtype, kernels=MOE_KERNELS)
+        shape = {
+            "moe_dtype": dtype, "hidden_size": hidden_size, "inter_size": intermediate_size, "topk": top_k,
+            "num_experts": experts, "moe_tp_size": tensor_parallel, "moe_ep_size": expert_parallel, "distribution": distribution,
+        }  # fmt: skip
+        return self._measured("moe", shape, estimate, rows)
+
+    def decode_attention(
+        self,
+        batch: ArrayLike,
+        context_tokens: ArrayLike,
+        *,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        dtype: str = "bfloat16",
+    ) -> Priced:
+        """Price attention of one new token for each of `batch` requests [n] with a mean context [n]."""
+        requests, context = np.broadcast_arrays(
+            np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(context_tokens, float))
+        )
+        moved = requests * context * 2 * kv_heads * head_dim * _element_bytes(dtype)
+        estimate = self.roofline(moved, 4 * requests * context * heads * head_dim, dtype)
+        shape = _attention_shape(heads, kv_heads, head_dim, dtype)
+        return self._measured("generation_attention", shape, estimate, context, requests)
+
+    def prefill_attention(
+        self,
+        batch: ArrayLike,
+        prompt_tokens: ArrayLike,
+        *,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        dtype: str = "bfloat16",
+    ) -> Priced:
+        """Price causal attention over whole prompts [n] of `batch` requests each."""
+        requests, prompt = np.broadcast_arrays(
+            np.atleast_1d(np.asarray(batch, float)), np.atleast_1d(np.asarray(prompt_tokens, float))
+        )
+        moved = requests * prompt * 2 * (heads + kv_heads) * head_dim * _element_bytes(dtype)
+        # A causal mask leaves half of the scores: (prompt + 1) / 2 keys on average.
+        operations = 4 * requests * prompt * (prompt + 1) / 2 * heads * head_dim
+        estimate = self.roofline(moved, operations, dtype)
+        shape = _attention_shape(heads, kv_heads, head_dim, dtype)
+        return self._measured("context_attention", shape, estimate, prompt, requests)
+
+    def _measured(
+        self, operation: str, shape: Mapping[str, Any], estimate: Priced, *sizes: NDArray[np.float64]
+    ) -> Priced:
+        if self.tables is None or not self.tables.has(operation, shape):
+            return estimate
+        found = self.tables.time_ps(operation, shape, *sizes, extrapolate=self.outside == "label")
+        return Priced(
+            time_ps=found.time_ps,
+            # A measured kernel may beat a bound that counts work it found in a cache; such a bound is none.
+            bound_ps=np.minimum(estimate.bound_ps, found.time_ps),
+            fidelity="measured, extrapolated" if found.extrapolated.any() else "measured",
+        )
+
+
+def _attention_shape(heads: int, kv_heads: int, head_dim: int, dtype: str) -> dict[str, Any]:
+    return {
+        "num_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head_dim, "attn_dtype": dtype,
+        "kv_cache_dtype": dtype, "window_size": 0,
+    }  # fmt: skip
+
+
+def _element_bytes(dtype: str) -> float:
+    if dtype not in BYTES_PER_ELEMENT:
+        raise ConfigError(f"number format {dtype!r} is unknown{did_you_mean(dtype, BYTES_PER_ELEMENT)}")
+    return BYTES_PER_ELEMENT[dtype]
