@@ -1,0 +1,58 @@
+"""Prefixes of the experts in descending order of load: the family of plans that Sieve, Duplex and the oracle search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.schedule.policy import Observation, Times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prefixes:
+    """For k = 0 .. E: the k experts with most tokens on the GPU, the others on the memory side.
+
+    order: int64 [n, E], experts by tokens descending (equal ones by id; without tokens last). gpu_ps, memory_ps: [n, E + 1].
+    activated: int64 [n], experts with tokens, the largest k that means something.
+    """
+
+    order: NDArray[np.int64]
+    gpu_ps: Times
+    memory_ps: Times
+    activated: NDArray[np.int64]
+
+    def on_memory(self, moved: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return the experts [n, E] left on the memory side when `moved` [n] of each order went to the GPU."""
+        place = np.arange(self.order.shape[1])
+        left = (place >= moved[:, None]) & (place < self.activated[:, None])
+        result = np.zeros_like(left)
+        np.put_along_axis(result, self.order, left, axis=1)
+        return result
+
+
+def prefixes(observation: Observation, expert_ps: Times) -> Prefixes:
+    """Return all prefixes, with `expert_ps` [n, E] as the times on the memory side; attention and base work are counted."""
+    order = np.argsort(-observation.tokens, axis=1, kind="stable")
+    active = observation.activated
+
+    def sums(times: Times) -> Times:
+        ordered = np.take_along_axis(np.where(active, times, 0.0), order, axis=1)
+        return np.concatenate([np.zeros((len(order), 1)), np.cumsum(ordered, axis=1)], axis=1)
+
+    gpu_memory = observation.gpu_base_memory_ps[:, None] + sums(observation.gpu_memory_ps)
+    gpu_compute = observation.gpu_base_compute_ps[:, None] + sums(observation.gpu_compute_ps)
+    moved = sums(expert_ps)
+    return Prefixes(
+        order=order,
+        gpu_ps=np.maximum(gpu_memory, gpu_compute),
+        # Not below zero where floating point leaves a rest of the full sum.
+        memory_ps=observation.attention_ps[:, None] + np.maximum(moved[:, -1:] - moved, 0.0),
+        activated=active.sum(axis=1),
+    )
+
+
+def first_stop(goes_on: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many steps [n] are taken before the first False of each row [n, steps]."""
+    return np.where(goes_on.all(axis=1), goes_on.shape[1], np.argmin(goes_on, axis=1))

@@ -1,0 +1,87 @@
+"""Sieve (sieve.md 3): greedy prefix on max(T_comm, T_GPU, T_PIM) with a cost table learnt while running."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from moeram.options import Options
+from moeram.schedule.policy import Observation, Plan, Times
+from moeram.schedule.prefix import first_stop, prefixes
+
+
+class SieveOptions(Options):
+    """moving_average: weight of the newest time in the cost table (X2). scheduler_us: charged for each decision (sieve.md 3.1).
+
+    use_table, count_attention, count_communication: ablations; without the table the roofline is used throughout.
+    """
+
+    moving_average: float = Field(0.25, gt=0, le=1)
+    scheduler_us: float = Field(20.0, ge=0)
+    use_table: bool = True
+    count_attention: bool = True
+    count_communication: bool = True
+
+
+class CostTable:
+    """Time of an expert on the memory side by its token count; an exponential moving average of what was measured."""
+
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
+        self._ps = np.full(1, np.nan)
+
+    def look_up(self, tokens: NDArray[np.int64], otherwise_ps: Times) -> Times:
+        """Return the known times of token counts, and `otherwise_ps` where a count was never seen; same shapes."""
+        self._grow(int(tokens.max(initial=0)))
+        known = self._ps[tokens]
+        return np.where(np.isnan(known), otherwise_ps, known)
+
+    def update(self, tokens: NDArray[np.int64], measured_ps: Times) -> None:
+        """Take the times [m] of one iteration; several with one count enter as their mean."""
+        if not tokens.size:
+            return
+        self._grow(int(tokens.max()))
+        counts = np.bincount(tokens, minlength=self._ps.size)
+        seen = np.flatnonzero(counts)
+        mean = np.bincount(tokens, weights=measured_ps, minlength=self._ps.size)[seen] / counts[seen]
+        old = self._ps[seen]
+        self._ps[seen] = np.where(np.isnan(old), mean, (1 - self._weight) * old + self._weight * mean)
+
+    def _grow(self, largest: int) -> None:
+        if largest >= self._ps.size:
+            grown = np.full(max(largest + 1, 2 * self._ps.size), np.nan)
+            grown[: self._ps.size] = self._ps
+            self._ps = grown
+
+
+class Sieve:
+    """Moves experts from the memory side to the GPU, most tokens first, while the slowest of the three gets faster.
+
+    Of equal steps only those are taken while the memory side is what one waits for (X3).
+    """
+
+    name = "sieve"
+
+    def __init__(self, options: SieveOptions | None = None) -> None:
+        self.options = options or SieveOptions()
+        self.table = CostTable(self.options.moving_average)
+
+    def plan(self, observation: Observation) -> Plan:
+        """Return the greedy prefix of each decision."""
+        options = self.options
+        expected = observation.memory_roofline_ps
+        if options.use_table:
+            expected = self.table.look_up(observation.tokens, expected)
+        family = prefixes(observation, expected)
+        memory = family.memory_ps if options.count_attention else family.memory_ps - observation.attention_ps[:, None]
+        comm = observation.comm_ps[:, None] if options.count_communication else np.zeros_like(memory[:, :1])
+        time = np.maximum(comm, np.maximum(family.gpu_ps, memory))
+        waits_for_memory = (memory[:, :-1] > comm) & (time[:, 1:] == time[:, :-1])
+        moved = np.minimum(first_stop((time[:, 1:] < time[:, :-1]) | waits_for_memory), family.activated)
+        return Plan(on_memory=family.on_memory(moved), charged_ps=round(options.scheduler_us * 1e6))
+
+    def observe(self, tokens: NDArray[np.int64], memory_ps: Times) -> None:
+        """Update the cost table with one iteration."""
+        if self.options.use_table:
+            self.table.update(tokens, memory_ps)
