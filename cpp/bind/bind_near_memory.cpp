@@ -1,6 +1,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+
 #include "bind.h"
 #include "moeram/base/errors.h"
 #include "moeram/system/near_memory_run.h"
@@ -163,16 +167,30 @@ py::dict make_tables(const Device& device, const std::vector<NmpLayerResult>& re
   return out;
 }
 
+// Ctrl-C ends the run at the next layer: Python's signal handlers run only in its main thread, which therefore waits here.
+std::vector<NmpLayerResult> run_interruptibly(const Device& device, const std::vector<LayerTask>& layers, const NearMemoryRunOptions& options) {
+  std::atomic<bool> cancelled{false};
+  const py::gil_scoped_release release;
+  auto answer = std::async(std::launch::async, [&] { return run_layers(device.spec, device.config, layers, options, &cancelled); });
+  while (answer.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() == 0) continue;
+    cancelled = true;
+    const py::error_already_set interrupted;
+    {
+      const py::gil_scoped_release without;
+      answer.wait();
+    }
+    throw interrupted;
+  }
+  return answer.get();
+}
+
 py::dict run_nmp(const Device& device, const Longs& layer_begin, const Ints& expert, const Ints& first_row, const Ints& tokens,
                  const Longs& batch, int threads, bool skip, bool reuse_identical_channels, const std::string& trace_dir) {
   const auto layers = make_layers(layer_begin, expert, first_row, tokens, batch);
   if (threads < 1) throw ConfigError("threads must be at least 1");
-  std::vector<NmpLayerResult> results;
-  {
-    const py::gil_scoped_release release;
-    results = run_layers(device.spec, device.config, layers, {threads, skip, reuse_identical_channels, trace_dir});
-  }
-  return make_tables(device, results);
+  return make_tables(device, run_interruptibly(device, layers, {threads, skip, reuse_identical_channels, trace_dir}));
 }
 
 }  // namespace

@@ -14,6 +14,10 @@ class ConfigError(MoeramError):
     """A configuration, preset or option is wrong."""
 
 
+class PolicyError(ConfigError):
+    """A placement policy of an outside package fails, or its plan breaks a rule."""
+
+
 class TraceError(MoeramError):
     """A trace file is malformed or does not fit the model."""
 

@@ -70,7 +70,7 @@ Spec resolve_device(const NearMemoryConfig& config) {
 }
 
 std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
-                                       const NearMemoryRunOptions& options) {
+                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled) {
   const auto layout = layout_expert(config.shape);
   for (const auto& layer : layers) check_layer(spec, config, layer);
   const bool traced = !options.trace_folder.empty();
@@ -92,6 +92,7 @@ std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig&
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < layers.size(); i = next++) {
+      if (cancelled && *cancelled) return;
       try {
         run_one(i);
       } catch (...) {

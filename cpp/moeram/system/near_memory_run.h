@@ -1,6 +1,7 @@
 // Many MoE layers on one chip of a near-memory stack: tiers from mono3d, units from pim, layers spread over threads.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ struct NearMemoryRunOptions {
 // The device of a config; throws ConfigError if its structure contradicts the shape.
 Spec resolve_device(const NearMemoryConfig& config);
 
-// Each layer starts from a drained chip. The result does not depend on the number of threads.
+// Each layer starts from a drained chip. The result does not depend on the number of threads. Once `cancelled` is true no
+// further layer begins; the results of those that did not run are then empty, and so of no use.
 std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
-                                       const NearMemoryRunOptions& options);
+                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled = nullptr);
 
 }  // namespace moeram

@@ -15,7 +15,7 @@ from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
 from moeram.hardware import cycle, lower, tokens_per_expert
 from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
-from moeram.placement import Plan
+from moeram.placement import Plan, name_clashes
 from moeram.routing.topics import predict_topic
 
 Drawn = dict[tuple[int, int], NDArray[np.int64]]  # (topic, plan) -> selections [layers, experts]
@@ -214,5 +214,6 @@ def _notes(prepared: Prepared) -> Iterator[str]:
         yield f"the topic of a batch is predicted right with probability {right:.3f}; routing follows the true topic"
     if "random_rows" in experiment.placements:
         yield "random_rows is drawn anew for each topic"
+    yield from name_clashes()
     if not system.in_paper:
         yield f"{system.name} is not a configuration of the Stratum paper: {system.description}"

@@ -5,15 +5,22 @@ An outside package adds one without touching moeram, by entry point (docs/placem
 
 from __future__ import annotations
 
-from moeram.errors import ConfigError
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.errors import CapacityError
 from moeram.placement.no_tiering import no_tiering
-from moeram.placement.outside import find_policy, policy_names
+from moeram.placement.outside import call_outside, clashes, find_policy, policy_names
 from moeram.placement.parts import PART_POLICIES, PartBudget, PartInput, PartPlan, PartPolicy, part_budget
 from moeram.placement.plan import Plan, RowBudget, bare_budget, row_budget
 from moeram.placement.policy import PlacementInput, PlacementPolicy
 from moeram.placement.random_rows import random_rows
 from moeram.placement.static_hot import static_hot
 from moeram.placement.topic_aware import topic_aware
+from moeram.routing.source import read_only
 
 POLICIES: dict[str, PlacementPolicy] = {
     "no_tiering": no_tiering,
@@ -44,28 +51,64 @@ def part_policy_names() -> tuple[str, ...]:
     return policy_names(PART_POLICIES, PART_GROUP)
 
 
+def name_clashes() -> tuple[str, ...]:
+    """Sentences on outside policies that take a name of moeram's own; those are left out."""
+    return (*clashes(POLICIES, ROW_GROUP), *clashes(PART_POLICIES, PART_GROUP))
+
+
 def place_rows(name: str, given: PlacementInput) -> Plan:
     """Return the plan of a policy.
 
+    An outside policy sees read-only arrays, and its plan is made anew, so that every rule is checked here (`Plan`).
+
     Raises:
-        ConfigError: no such policy, or it returned something else than a plan of the given budget.
+        ConfigError: no such policy.
+        PolicyError: an outside policy fails, or returns something else than a sound plan of the given budget.
     """
-    plan = row_policy(name)(given)
-    if not isinstance(plan, Plan) or plan.budget != given.budget:
-        raise ConfigError(f"placement {name!r} returned {_what(plan)} instead of a Plan of the given budget")
-    return plan
+    policy = row_policy(name)
+    if name in POLICIES:
+        return policy(given)
+
+    def place() -> Plan:
+        plan = _checked(policy(replace(given, usage=_locked(given.usage))), Plan, given.budget)
+        return Plan(
+            policy=name,
+            budget=given.budget,
+            first_row=_copied(plan.first_row),
+            hot=_copied(plan.hot),
+            slowest_tier_everywhere=plan.slowest_tier_everywhere is True,
+        )
+
+    return call_outside(name, ROW_GROUP, place)
 
 
 def place_on_parts(name: str, given: PartInput) -> PartPlan:
-    """Return the plan of a policy; raises as `place_rows` does."""
-    plan = part_policy(name)(given)
-    if not isinstance(plan, PartPlan) or plan.budget != given.budget:
-        raise ConfigError(f"placement {name!r} returned {_what(plan)} instead of a PartPlan of the given budget")
+    """Return the plan of a policy; raises, and treats outside policies, as `place_rows` does."""
+    policy = part_policy(name)
+    if name in PART_POLICIES:
+        return policy(given)
+
+    def place() -> PartPlan:
+        locked = replace(given, usage=_locked(given.usage), pairs=_locked(given.pairs))
+        plan = _checked(policy(locked), PartPlan, given.budget)
+        return PartPlan(policy=name, budget=given.budget, expert=_copied(plan.expert))
+
+    return call_outside(name, PART_GROUP, place)
+
+
+def _checked(plan: Any, kind: type, budget: RowBudget | PartBudget) -> Any:
+    if not isinstance(plan, kind) or plan.budget != budget:
+        what = "a plan of another budget" if isinstance(plan, Plan | PartPlan) else f"a {type(plan).__name__}"
+        raise CapacityError(f"it returned {what} instead of a {kind.__name__} of the given budget")
     return plan
 
 
-def _what(plan: object) -> str:
-    return "a plan of another budget" if isinstance(plan, Plan | PartPlan) else f"a {type(plan).__name__}"
+def _locked(array: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if array is None else read_only(array.view())
+
+
+def _copied(array: Any) -> Any:
+    return array.copy() if isinstance(array, np.ndarray) else array
 
 
 __all__ = [
@@ -80,6 +123,7 @@ __all__ = [
     "Plan",
     "RowBudget",
     "bare_budget",
+    "name_clashes",
     "part_budget",
     "part_policy",
     "part_policy_names",

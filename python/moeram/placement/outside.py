@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from moeram.errors import ConfigError, did_you_mean
+from moeram.errors import ConfigError, MoeramError, PolicyError, did_you_mean
 
 Policy = TypeVar("Policy")
+Plan = TypeVar("Plan")
+_LONGEST_CAUSE = 300
 
 
 def find_policy(name: str, shipped: Mapping[str, Policy], group: str) -> Policy:
     """Return the policy called `name`, shipped with moeram or announced by an installed package.
 
+    A shipped name is always moeram's own, whatever is installed (`clashes` says who else takes it).
+
     Raises:
-        ConfigError: there is none, it does not load, or two claim the name.
+        ConfigError: there is none, or two packages claim the name.
+        PolicyError: it does not load.
     """
+    if name in shipped:
+        return shipped[name]
     outside = _announced(name, group)
-    if name in shipped and outside:
-        raise ConfigError(f"placement {name!r} is one of moeram's own, but {_origin(outside[0])} takes the same name")
     if len(outside) > 1:
-        raise ConfigError(f"placement {name!r}: {_origin(outside[0])} and {_origin(outside[1])} take the same name")
-    if outside:
-        return _load(outside[0])
-    if name not in shipped:
+        raise PolicyError(f"placement {name!r}: {_origin(outside[0])} and {_origin(outside[1])} take the same name")
+    if not outside:
         raise ConfigError(f"no placement {name!r}{did_you_mean(name, policy_names(shipped, group))}")
-    return shipped[name]
+    return _load(outside[0])
+
+
+def clashes(shipped: Mapping[str, Policy], group: str) -> tuple[str, ...]:
+    """One sentence for each outside policy that is left out because its name is one of moeram's own."""
+    return tuple(
+        f"placement {name!r} of {_origin(point)} is left out: the name is one of moeram's own"
+        for name in shipped
+        for point in _announced(name, group)
+    )
+
+
+def call_outside(name: str, group: str, place: Callable[[], Plan]) -> Plan:
+    """Return what `place` makes with the outside policy `name`; whatever goes wrong there is one PolicyError."""
+    try:
+        return place()
+    except (Exception, SystemExit) as error:  # an outside function may fail in any way
+        if isinstance(error, PolicyError):
+            raise
+        raise PolicyError(
+            f"placement {name!r} of {_origin(_announced(name, group)[0])} failed: {_cause(error)}"
+        ) from error
 
 
 def policy_names(shipped: Mapping[str, Policy], group: str) -> tuple[str, ...]:
@@ -44,15 +68,20 @@ def _announced(name: str, group: str) -> list[EntryPoint]:
 def _load(point: EntryPoint) -> Any:
     try:
         policy = point.load()
-    except Exception as error:  # an outside module may fail in any way
-        raise ConfigError(
-            f"placement {point.name!r} of {_origin(point)} cannot be loaded from {point.value!r}: "
-            f"{type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # an outside module may fail in any way
+        raise PolicyError(
+            f"placement {point.name!r} of {_origin(point)} cannot be loaded from {point.value!r}: {_cause(error)}"
         ) from error
     if not callable(policy):
-        raise ConfigError(f"placement {point.name!r} of {_origin(point)}: {point.value!r} is no function")
+        raise PolicyError(f"placement {point.name!r} of {_origin(point)}: {point.value!r} is no function")
     return policy
 
 
 def _origin(point: EntryPoint) -> str:
     return f"package {point.dist.name} {point.dist.version}" if point.dist else "a package without name"
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of an error, with its class unless it is one of moeram's."""
+    first = (str(error).strip().splitlines() or ["no message"])[0][:_LONGEST_CAUSE]
+    return first if isinstance(error, MoeramError) else f"{type(error).__name__}: {first}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,10 @@ class Plan:
     first_row: int32 [layers, experts + shared]. hot: bool of the same shape, or None where no expert is set apart. The
     last columns are the shared experts. slowest_tier_everywhere: the device runs as if all its rows were of the slowest
     tier.
+
+    Raises:
+        CapacityError: an array is of the wrong shape or type, intervals overlap, leave [0, phi) or meet rows of the KV
+            reserve or of other data, or the hot experts are more than hot_count or not those of the lowest rows.
     """
 
     policy: str
@@ -165,13 +169,38 @@ class Plan:
     def __post_init__(self) -> None:
         budget = self.budget
         shape = (budget.layers, budget.experts + budget.shared_experts)
-        for name, given in (("first rows", self.first_row), ("hot flags", self.hot)):
-            if given is not None and given.shape != shape:
-                raise CapacityError(f"placement {self.policy}: {name} of shape {given.shape}, the budget has {shape}")
-        first = np.sort(self.first_row, axis=None)
-        if (
-            first[0] < 0
-            or first[-1] + budget.rows_per_expert > budget.phi
-            or (np.diff(first) < budget.rows_per_expert).any()
-        ):
+        check_array(self.policy, "first rows", self.first_row, shape, np.integer)
+        self._check_intervals(np.sort(self.first_row, axis=None))
+        if self.hot is not None:
+            check_array(self.policy, "hot flags", self.hot, shape, np.bool_)
+            self._check_hot(self.hot)
+
+    def _check_intervals(self, first: NDArray[np.integer]) -> None:
+        budget, rows = self.budget, self.budget.rows_per_expert
+        if first[0] < 0 or int(first[-1]) + rows > budget.phi or (np.diff(first) < rows).any():
             raise CapacityError(f"placement {self.policy}: experts overlap or leave rows 0 to {budget.phi - 1}")
+        for what, begin, count in (
+            ("the KV reserve", budget.kv_first_row, budget.kv_rows),
+            ("other data", budget.non_nmp_first_row, budget.non_nmp_rows),
+        ):
+            if count and ((first < begin + count) & (first + rows > begin)).any():
+                raise CapacityError(
+                    f"placement {self.policy}: an expert lies in rows {begin} to {begin + count - 1}, kept for {what}"
+                )
+
+    def _check_hot(self, hot: NDArray[np.bool_]) -> None:
+        count = int(hot.sum())
+        if count > self.budget.hot_count:
+            raise CapacityError(f"placement {self.policy}: {count} experts are hot, allowed: {self.budget.hot_count}")
+        if 0 < count < hot.size and self.first_row[hot].max() > self.first_row[~hot].min():
+            raise CapacityError(f"placement {self.policy}: a hot expert lies above one that is not hot")
+
+
+def check_array(policy: str, name: str, given: Any, shape: tuple[int, ...], kind: type[np.generic]) -> None:
+    """Refuse (CapacityError) what is no array of that shape and kind, np.integer or np.bool_."""
+    if not isinstance(given, np.ndarray) or not np.issubdtype(given.dtype, kind):
+        what = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else f"a {type(given).__name__}"
+        wanted = "whole numbers" if kind is np.integer else "booleans"
+        raise CapacityError(f"placement {policy}: {name} are {what}, allowed: a numpy array of {wanted}")
+    if given.shape != shape:
+        raise CapacityError(f"placement {policy}: {name} of shape {given.shape}, the budget has {shape}")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError, TraceError
 from moeram.model import MoEModel
+from moeram.placement.plan import check_array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +107,7 @@ class PartPlan:
     def __post_init__(self) -> None:
         budget, expert = self.budget, self.expert
         shape = (budget.layers, budget.parts, budget.slots)
-        if expert.shape != shape:
-            raise CapacityError(f"placement {self.policy}: slots of shape {expert.shape}, the budget has {shape}")
+        check_array(self.policy, "slots", expert, shape, np.integer)
         if expert.min() < -1 or expert.max() >= budget.experts:
             raise CapacityError(f"placement {self.policy}: expert ids must lie in 0..{budget.experts - 1} (-1: empty)")
         missing = np.argwhere(self.replicas == 0)
