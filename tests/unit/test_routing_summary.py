@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moeram.model import load_model
 from moeram.routing import CountTrace, PassTrace, RoutingTrace, TraceShape, open_trace, summarise
@@ -76,26 +78,62 @@ def test_same_next_skips_gaps():
 
 
 def lru_by_hand(requests, capacity):
-    """One list per request and layer, most recent last."""
+    """One cache per request and layer: a list with the most recent last, cut after each token."""
     hits = lookups = 0
     for ids in requests:
         for layer in range(ids.shape[1]):
             cache = []
             for token in ids[:, layer].tolist():
-                hits += sum(expert in cache[-capacity:] for expert in token)
+                hits += len(set(token) & set(cache))
                 lookups += len(token)
-                for expert in token:
-                    cache = [other for other in cache if other != expert] + [expert]
+                cache = [*(other for other in cache if other not in token), *sorted(token)][-capacity:]
     return hits / lookups
 
 
-@pytest.mark.parametrize("top_k", [1, 3])
-def test_lru_against_a_list(top_k):
-    rng = np.random.default_rng(0)
-    requests = [rng.random((n, 2, 12)).argsort(axis=2)[:, :, :top_k].astype(np.int16) for n in (30, 17, 1)]
-    rates = loc.lru_hit_rates([request(ids) for ids in requests], 12, (1, 4, 8))
-    for rate, capacity in zip(rates, (1, 4, 8), strict=True):
+@st.composite
+def recorded_requests(draw):
+    """(experts, requests of int16 [tokens, layers, top_k]) of any small shape."""
+    experts = draw(st.integers(2, 12))
+    top_k = draw(st.integers(1, min(experts, 4)))
+    lengths = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    return experts, [rng.random((n, 2, experts)).argsort(axis=2)[:, :, :top_k].astype(np.int16) for n in lengths]
+
+
+@given(recorded_requests(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_lru_against_a_list_and_in_any_order_of_ids(made, data):
+    experts, requests = made
+    top_k = requests[0].shape[2]
+    capacities = (top_k, top_k + 1, top_k + 3, experts + 2)
+    rates = loc.lru_hit_rates([request(ids) for ids in requests], experts, capacities)
+    for rate, capacity in zip(rates, capacities, strict=True):
         assert rate.mean() == pytest.approx(lru_by_hand(requests, capacity))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
+    shuffled = [request(rng.permuted(ids, axis=2)) for ids in requests]
+    assert np.array_equal(loc.lru_hit_rates(shuffled, experts, capacities), rates)
+
+
+def test_no_statistic_depends_on_the_order_of_ids_within_a_token():
+    rng = np.random.default_rng(3)
+    ids = rng.random((60, 2, 9)).argsort(axis=2)[:, :, :3].astype(np.int16)
+    shape = TraceShape(name="nine", layers=2, moe_layers=(0, 1), experts=9, top_k=3)
+    columns = {"request": np.arange(60) // 15, "token": np.arange(60) % 15, "phase": DECODE, "step": np.arange(60) % 15 + 1}
+    one, other = (
+        statistics_dict(summarise(made(token_chunk(order, **columns), shape=shape), batches=(2, 4), draws=8))
+        for order in (ids, rng.permuted(ids, axis=2))
+    )
+    assert one == other
+
+
+def test_a_cache_that_cannot_hold_one_token_is_undefined():
+    ids = np.stack([np.arange(6, dtype=np.int16)[None]] * 5)
+    shape = TraceShape(name="wide", layers=1, moe_layers=(0,), experts=8, top_k=6)
+    found = summarise(made(token_chunk(ids), shape=shape), batches=(2,), draws=2)
+    assert list(found.lru_hit_rate) == [8, 16, 32]
+    assert found.undefined["cache of 4"] == "it cannot hold the 6 experts that a token uses"
+    with pytest.raises(ValueError, match="a cache of 4 cannot hold the 6 experts"):
+        loc.lru_hit_rates([request(ids)], 8, (4, 8))
 
 
 def test_rank_correlation_with_ties():

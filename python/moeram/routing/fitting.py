@@ -144,7 +144,7 @@ def _targets(
     found: list[tuple[str, float, Callable[[RoutingStatistics], float]]] = []
     if recorded.same_expert_next is not None:
         found.append(("repeat", 0.99, lambda s: float(s.same_expert_next.mean())))
-    if recorded.lru_hit_rate is not None and experts > _LRU:
+    if _LRU in (recorded.lru_hit_rate or {}) and experts > _LRU:
         found.append(("request_sigma", _MOST_SIGMA, lambda s: float(s.lru_hit_rate[_LRU].mean())))
     if recorded.next_layer_coverage is not None:
         found.append(("cross_layer", 0.99, lambda s: float(np.nanmean(s.next_layer_coverage))))

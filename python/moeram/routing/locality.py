@@ -68,23 +68,29 @@ def same_next(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def lru_hit_rates(requests: list[RequestTokens], experts: int, capacities: tuple[int, ...]) -> np.ndarray:
     """Hit rate of a cache of the least recently used kind, one per request and layer, empty at its start.
 
-    A token's experts are looked up together in what the tokens before it left, then become the most recent. An expert hits
-    if fewer than ``capacity`` other experts were used since its last use (stack distance, Mattson 1970).
+    A token's experts are looked up together in what the tokens before it left, then all become the most recent; of experts
+    that were last used by one token, the lower id leaves first. So the order of ids within a token changes nothing. An
+    expert hits if fewer than ``capacity`` others stand above it (stack distance, Mattson 1970).
 
     Args:
         requests: Tokens of each request.
         experts: Experts of a layer.
-        capacities: Experts that a cache holds.
+        capacities: Experts that a cache holds; ``top_k`` or more, since a smaller one cannot hold what one token uses.
 
     Returns:
         float64 [capacities, layers].
+
+    Raises:
+        ValueError: A capacity is below ``top_k``.
     """
-    layers = requests[0].experts.shape[1]
+    _, layers, top_k = requests[0].experts.shape
+    if min(capacities, default=top_k) < top_k:
+        raise ValueError(f"a cache of {min(capacities)} cannot hold the {top_k} experts of a token")
     hits = np.zeros((len(capacities), layers))
     lookups = 0
     ordered = sorted((request.experts for request in requests), key=len, reverse=True)
     lengths = np.array([len(ids) for ids in ordered])
-    last = np.full((len(ordered), layers, experts), -1, dtype=np.int32)
+    last = np.full((len(ordered), layers, experts), -1, dtype=np.int64)  # step of the last use, then the id
     for step in range(int(lengths[0])):
         alive = int((lengths > step).sum())
         ids = np.stack([request[step] for request in ordered[:alive]]).astype(np.int64)  # [alive, layers, top_k]
@@ -94,8 +100,7 @@ def lru_hit_rates(requests: list[RequestTokens], experts: int, capacities: tuple
             distance = (recent > seen[:, :, slot, None]).sum(axis=2)
             for i, capacity in enumerate(capacities):
                 hits[i] += ((seen[:, :, slot] >= 0) & (distance < capacity)).sum(axis=0)
-        order = step * ids.shape[2] + np.arange(ids.shape[2], dtype=np.int32)
-        np.put_along_axis(recent, ids, np.broadcast_to(order, ids.shape), axis=2)
+        np.put_along_axis(recent, ids, step * experts + ids, axis=2)
         lookups += alive * ids.shape[2]
     return hits / lookups
 

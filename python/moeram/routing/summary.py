@@ -238,9 +238,19 @@ def _pairs(requests: list[RequestTokens], trace: RoutingTrace, undefined: dict[s
         )
     else:
         undefined |= dict.fromkeys(("co_activation", "pair_top_share"), "a token uses one expert of a layer")
-    hits = locality.lru_hit_rates(_first(requests, LRU_SELECTIONS, LRU_TOKENS), experts, LRU_CAPACITIES)
-    found["lru_hit_rate"] = dict(zip(LRU_CAPACITIES, hits, strict=True))
-    return found
+    return found | _caches(requests, experts, top_k, undefined)
+
+
+def _caches(requests: list[RequestTokens], experts: int, top_k: int, undefined: dict[str, str]) -> dict:
+    """Hit rates of the caches that can hold the experts of one token."""
+    capacities = tuple(capacity for capacity in LRU_CAPACITIES if capacity >= top_k)
+    for capacity in LRU_CAPACITIES[: len(LRU_CAPACITIES) - len(capacities)]:
+        undefined[f"cache of {capacity}"] = f"it cannot hold the {top_k} experts that a token uses"
+    if not capacities:
+        undefined["lru_hit_rate"] = f"no cache of {LRU_CAPACITIES[-1]} or less holds the {top_k} experts of a token"
+        return {}
+    hits = locality.lru_hit_rates(_first(requests, LRU_SELECTIONS, LRU_TOKENS), experts, capacities)
+    return {"lru_hit_rate": dict(zip(capacities, hits, strict=True))}
 
 
 def _adjacent(trace: RoutingTrace, index: int) -> bool:
