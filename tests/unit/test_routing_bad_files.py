@@ -100,7 +100,18 @@ BAD = {
         (GATES + "1,0,.1,.2,0,0,0,0\n1,1,.1,.2,0,0,0,0\n3,0,.1,.2,0,0,0,0\n").encode(),
         "layer 3 ends after 1 tokens, layer 1 has more",
     ),
-    "moe-cap: too many": ("t.jsonl", lines(pass_row(expert_activation=5.5)), "2 tokens of small use at most 4 experts"),
+    "dynande: swapped tokens": (
+        "t.csv",
+        (GATES + "1,0,.1,.2,0,0,0,0\n1,1,.1,.2,0,0,0,0\n3,1,.1,.2,0,0,0,0\n3,0,.1,.2,0,0,0,0\n").encode(),
+        "row 2: token_id 1, but layer 1 starts with 0",
+    ),
+    "dynande: token twice": (
+        "t.csv",
+        (GATES + "1,0,.1,.2,0,0,0,0\n1,0,.1,.2,0,0,0,0\n3,0,.1,.2,0,0,0,0\n3,1,.1,.2,0,0,0,0\n").encode(),
+        "row 1: token_id 0, but 1 comes next",
+    ),
+    "moe-cap: too few": ("t.jsonl", lines(pass_row(expert_activation=1.5)), "2 tokens of small use 2 to 4 experts"),
+    "moe-cap: too many": ("t.jsonl", lines(pass_row(expert_activation=5.5)), "2 tokens of small use 2 to 4 experts"),
     "moe-cap: NaN": ("t.jsonl", lines(pass_row(expert_activation=float("nan"))), "t.jsonl:1: expert_activation nan"),
     "moe-cap: mode": ("t.jsonl", lines(pass_row(forward_mode="both")), "forward_mode 'both'; allowed: prefill"),
     "eplb: NaN": (
@@ -109,6 +120,8 @@ BAD = {
         "layer 3, expert 2: count nan",
     ),
     "eplb: negative": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1, 2, -3, 4, 5, 6]]), "layer 3, expert 2: count -3"),
+    "eplb: huge": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1e308] * 6]), "layer 3, expert 0: count 1e.308 is out of range"),
+    "eplb: tiny": ("w.npy", array([[1, 2, 3, 4, 5, 6], [5e-324] * 6]), "layer 3, expert 0: count 5e-324 is out of range"),
     "eplb: layers": ("w.npy", array(np.ones((3, 6))), "3 layers; small has 4 layers"),
     "eplb: experts": ("w.npy", array(np.ones((2, 8))), "is this the file of another model"),
     "eplb: pickled": ("w.npy", array([[{"a": 1}]], object), "pickled objects are refused"),
@@ -186,6 +199,14 @@ def canonical(tmp_path, **change):
         ),
         ({"weights": pa.array([[0.1, 0.2], [0.1, 0.2], [0.1, -0.2], [0.1, 0.2]])}, "token 1, layer 1: weight -0.2"),
         ({"step": None}, "column 'step' is missing"),
+        ({"step": pa.array([1.5, 1.5, 2, 2])}, "'step' holds double, whole numbers"),
+        ({"step": pa.array([1, 1, 1 << 40, 1 << 40])}, "'step', row 2: 1099511627776 is out of range"),
+        ({"step": pa.array([1, 1, -1, -1])}, "'step', row 2: -1 is below 0; an unknown step has no value"),
+        ({"step": pa.array([0, 0, 1, 1])}, "token 0: step 0 of a decode token; .*decode steps count from 1"),
+        (
+            {"token": pa.array([0, 1, 0, 1], pa.int32()), "layer": pa.array([1, 1, 3, 3], pa.int16())},
+            "token 2: token 0 of request 0 stands there after the same or a later one; .*rows of a token together",
+        ),
         ({"facts": {"version": 2}}, "version 2, this moeram reads 1"),
         ({"facts": {"experts": "6"}}, "metadata 'moeram.routing' are damaged"),
         ({"facts": {"covered_layers": [1, 2]}}, "covered_layers"),
@@ -202,6 +223,48 @@ def test_bad_canonical_file(tmp_path, change, words):
 def test_the_good_canonical_file_is_good(tmp_path):
     facts = check_recording(open_trace(canonical(tmp_path), None))
     assert (facts["tokens"], facts["selections"], facts["layers"]) == (2, 8, 2)
+
+
+def test_shuffled_rows_of_many_chunks_are_refused(tmp_path):
+    """The second row of a token comes hundreds of thousands of rows after the first: in another chunk."""
+    count = 600_000
+    facts = {"version": 1, "model": "one", "layers": 2, "moe_layers": [0, 1], "experts": 4, "top_k": 1}
+    token = np.concatenate([np.arange(count), np.arange(count)])
+    table = pa.table(
+        {
+            "request": np.zeros(2 * count, dtype=np.int32),
+            "token": token.astype(np.int32),
+            "layer": np.repeat([0, 1], count).astype(np.int16),
+            "phase": pa.array(["decode"] * (2 * count)),
+            "step": (token + 1).astype(np.int32),
+            "topic": pa.array(["a"] * (2 * count)),
+            "experts": pa.array(np.zeros((2 * count, 1), dtype=np.int16).tolist(), pa.list_(pa.int16())),
+            "weights": pa.nulls(2 * count, pa.list_(pa.float32())),
+        }
+    )
+    facts |= {"covered_layers": [0, 1], "notes": []}
+    pq.write_table(table.replace_schema_metadata({"moeram.routing": json.dumps(facts)}), tmp_path / "t.parquet")
+    with pytest.raises(TraceError, match=r"token 600000: token 0 of request 0 stands there after"):
+        check_recording(open_trace(tmp_path / "t.parquet", None))
+
+
+def test_dynande_of_some_layers_only(tmp_path):
+    """One layer alone is what a file of the published folders holds; some of the layers are a broken download."""
+    three = TraceShape(name="three", layers=3, moe_layers=(0, 1, 2), experts=6, top_k=2)
+    rows = "".join(f"{layer},{token},.1,.2,0,0,0,0\n" for layer in (0, 1) for token in (0, 1))
+    (tmp_path / "t.csv").write_text(GATES + rows)
+    with pytest.raises(TraceError, match=r"t\.csv: layer 2 is missing; three has 3 layers with experts, here are 2"):
+        open_trace(tmp_path / "t.csv", three)
+    for layer in (0, 1):
+        text = GATES + "".join(f"0,{token},.1,.2,0,0,0,0\n" for token in (layer, layer + 1))
+        (tmp_path / f"a_layer{layer}_b.csv").write_text(text)
+    assert check_recording(open_trace(tmp_path / "a_layer1_b.csv", three))["layers"] == 1
+    (tmp_path / "t.csv").unlink()
+    with pytest.raises(TraceError, match=r"layer 2 is missing"):
+        open_trace(tmp_path, three)
+    (tmp_path / "a_layer2_b.csv").write_text(text)
+    with pytest.raises(TraceError, match=r"a_layer1_b\.csv: row 0: token_id 1, but .*a_layer0_b\.csv starts with 0"):
+        check_recording(open_trace(tmp_path, three))
 
 
 # ---- by halves

@@ -187,7 +187,7 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path, save):
 def test_stat(tmp_path, save):
     counts = np.zeros((5, 3, 4), dtype=np.int32)
     counts[1, 1:] = [[4, 2, 1, 1], [2, 2, 2, 2]]
-    counts[3, 1:] = [[0, 0, 1, 1], [2, 0, 0, 0]]
+    counts[3, 1:] = [[0, 0, 1, 1], [1, 0, 1, 0]]
     save(tmp_path / "d.pt", {"rank": 0, "logical_count": tensor(counts), "average_utilization_rate_over_window": None})
     trace = open_trace(tmp_path / "d.pt", SHAPE)
     assert (trace.format, trace.layers) == ("sglang_stat", (1, 2))
@@ -198,7 +198,12 @@ def test_stat(tmp_path, save):
 
 
 def test_per_pass_sums_ranks_and_maps_physical_experts(tmp_path, save):
-    counts = np.random.default_rng(0).integers(0, 9, (2, 2, 3, 5))  # rank, pass, layer, physical
+    rng = np.random.default_rng(0)
+    counts = np.zeros((2, 2, 3, 5), dtype=int)  # rank, pass, layer, physical
+    for rank, i, layer in np.ndindex(2, 2, 3):
+        for _ in range(rng.integers(1, 9)):
+            for logical in rng.permutation(4)[:2]:
+                counts[rank, i, layer, rng.choice(np.flatnonzero(np.array(MAPPING[layer]) == logical))] += 1
     for rank in range(2):
         records = [
             {
@@ -282,3 +287,51 @@ def test_bad_per_token_records(tmp_path, save, change, words):
     with pytest.raises(TraceError, match=words) as caught:
         list(open_trace(tmp_path / "d.pt", SHAPE).chunks())
     assert "d.pt" in str(caught.value)
+
+
+@pytest.mark.parametrize("position", [1 << 31, -1, 0.5, True, "0"])
+def test_positions_are_whole_numbers_of_31_bits(tmp_path, save, position):
+    record = per_token(np.array([[[0, 1]] * 3]), [position], None, 2, 1)
+    save(tmp_path / "d.pt", {"records": [record], "last_physical_to_logical_map": tensor(MAPPING)})
+    with pytest.raises(TraceError, match=r"d\.pt: record 0: position 0 is .*whole number of 0 or more"):
+        list(open_trace(tmp_path / "d.pt", SHAPE).chunks())
+
+
+def stat(tmp_path, save, rows, dtype="int32"):
+    counts = np.zeros((2, 3, 4))
+    counts[1, 1:] = rows
+    save(tmp_path / "d.pt", {"rank": 0, "logical_count": tensor(counts, dtype)})
+    return open_trace(tmp_path / "d.pt", SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([[2, 1, 1, 0], [2, 1, 0.5, 0.5]], "logical_count: 0.5 is no whole number"),
+        ([[2, 1, 1, 0], [2, 1, float("nan"), 1]], "logical_count: nan is no whole number"),
+        ([[2, 1, 1, 0], [2, 1, float("inf"), 1]], "logical_count: inf is no whole number"),
+        ([[2, 1, 1, 0], [2, 1, 0, 0]], "layer 2: 3.* no multiple of top_k = 2"),
+        ([[2, 1, 1, 0], [3, 1, 0, 0]], "layer 2: 4.* more than one for each token"),
+    ],
+)
+def test_counts_that_no_tokens_can_make(tmp_path, save, rows, words):
+    with pytest.raises(TraceError, match=rf"d\.pt: .*{words}"):
+        list(stat(tmp_path, save, rows, "float32").chunks())
+
+
+def test_whole_numbers_may_be_stored_as_floats(tmp_path, save):
+    chunk = next(stat(tmp_path, save, [[2, 1, 1, 0], [1, 0, 0, 1]], "float32").chunks())
+    assert chunk.counts.dtype == np.int64 and chunk.counts.sum() == 6
+
+
+def test_a_pass_that_stands_twice_in_one_rank_is_refused(tmp_path, save):
+    counts = np.zeros((3, 5), dtype=np.int32)
+    counts[:, :2] = 1
+    records = [{"forward_pass_id": 3, "rank": 0, "global_physical_count": tensor(counts)} for _ in range(2)]
+    save(tmp_path / "d.pt", {"records": records, "last_physical_to_logical_map": tensor(MAPPING)})
+    with pytest.raises(TraceError, match=r"d\.pt: records 0 and 1 have the same forward_pass_id 3"):
+        list(open_trace(tmp_path / "d.pt", SHAPE).chunks())
+    records[1] |= {"forward_pass_id": 3.5}
+    save(tmp_path / "d.pt", {"records": records, "last_physical_to_logical_map": tensor(MAPPING)})
+    with pytest.raises(TraceError, match="record 1: forward_pass_id 3.5 is no whole number"):
+        list(open_trace(tmp_path / "d.pt", SHAPE).chunks())

@@ -15,6 +15,7 @@ PREFILL, DECODE, UNKNOWN = range(3)
 NO_STEP = -1
 NO_EXPERT = -1
 CHUNK_SELECTIONS = 1 << 20
+MOST_COUNT = 1e15  # sums of more are no longer exact in float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +135,7 @@ def check_tokens(chunk: TokenChunk, shape: TraceShape, layers: tuple[int, ...]) 
     """Return ``chunk`` if it keeps every rule of a trace of ``shape``.
 
     Rules: ``top_k`` distinct ids in 0..experts-1 in each recorded layer of each token, at least one recorded layer,
-    finite weights that are not negative, tokens and requests numbered from 0.
+    finite weights that are not negative, tokens and requests numbered from 0, decode steps from 1.
 
     Raises:
         TraceError: Names file, token, layer and rule.
@@ -161,7 +162,45 @@ def check_tokens(chunk: TokenChunk, shape: TraceShape, layers: tuple[int, ...]) 
         raise TraceError(
             f"{_place(chunk, token)}: request {chunk.request[token]} or token {chunk.token[token]} below 0"
         )
+    wrong = (chunk.step < NO_STEP) | ((chunk.phase == DECODE) & (chunk.step == 0))
+    if wrong.any():
+        token = int(wrong.argmax())
+        what = f"step {chunk.step[token]} of a {PHASES[chunk.phase[token]]} token"
+        raise TraceError(f"{_place(chunk, token)}: {what}; prefill is step 0, decode steps count from 1")
     return chunk
+
+
+class TokenOrder:
+    """Watches that the tokens of each request come in ascending order, none twice, over all chunks of a trace."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}  # request -> its last token so far
+
+    def check(self, chunk: TokenChunk) -> TokenChunk:
+        """Return ``chunk`` if its tokens go on after those seen before.
+
+        Raises:
+            TraceError: A token stands twice or behind a later one of its request.
+        """
+        request, token, rows = chunk.request, chunk.token, None
+        if (request[1:] < request[:-1]).any():
+            rows = np.argsort(request, kind="stable")
+            request, token = request[rows], token[rows]
+        same = request[1:] == request[:-1]
+        wrong = np.flatnonzero(same & (token[1:] <= token[:-1])) + 1
+        starts = np.concatenate([[0], np.flatnonzero(~same) + 1])
+        ends = np.append(starts[1:], len(request)) - 1
+        for begin, end, number in zip(starts.tolist(), ends.tolist(), request[starts].tolist(), strict=True):
+            if token[begin] <= self._last.get(number, -1):
+                wrong = np.append(wrong, begin)
+            self._last[number] = int(token[end])
+        if len(wrong):
+            at = int(wrong.min())
+            raise TraceError(
+                f"{_place(chunk, at if rows is None else int(rows[at]))}: token {token[at]} of request {request[at]} stands there "
+                "after the same or a later one; the tokens of a request come in ascending order, the rows of a token together"
+            )
+        return chunk
 
 
 def _check_range(chunk: TokenChunk, shape: TraceShape, layers: tuple[int, ...]) -> None:
@@ -188,7 +227,7 @@ def _check_distinct(chunk: TokenChunk, shape: TraceShape, layers: tuple[int, ...
 
 
 def check_counts(chunk: CountChunk, shape: TraceShape, layers: tuple[int, ...]) -> CountChunk:
-    """Return ``chunk`` if its counts are finite, not negative and of ``shape``.
+    """Return ``chunk`` if its counts are 0 or between 1e-15 and 1e15, of ``shape``, and those of a pass whole tokens.
 
     Raises:
         TraceError: Names file, entry, layer, expert and rule.
@@ -206,7 +245,32 @@ def check_counts(chunk: CountChunk, shape: TraceShape, layers: tuple[int, ...]) 
             f"{chunk.place}: entry {chunk.first_row + entry}, layer {layers[layer]}, expert {expert}: count "
             f"{counts[entry, layer, expert]} is no finite number of 0 or more"
         )
+    wrong = (counts > MOST_COUNT) | ((counts > 0) & (counts < 1 / MOST_COUNT))
+    if wrong.any():
+        entry, layer, expert = np.argwhere(wrong)[0]
+        raise TraceError(
+            f"{chunk.place}: entry {chunk.first_row + entry}, layer {layers[layer]}, expert {expert}: count "
+            f"{counts[entry, layer, expert]} is out of range; scale the counts into {1 / MOST_COUNT:g}..{MOST_COUNT:g}"
+        )
+    if chunk.passes:
+        _check_passes(chunk, shape, layers)
     return chunk
+
+
+def _check_passes(chunk: CountChunk, shape: TraceShape, layers: tuple[int, ...]) -> None:
+    """Each token of a pass uses ``top_k`` different experts of a layer."""
+    sums = chunk.counts.sum(axis=2)
+    most = chunk.counts.max(axis=2) * shape.top_k
+    for wrong, what in (
+        (sums % shape.top_k != 0, f"selections, no multiple of top_k = {shape.top_k}"),
+        (most > sums, "selections, more than one for each token of one expert"),
+    ):
+        if wrong.any():
+            entry, layer = np.argwhere(wrong)[0]
+            raise TraceError(
+                f"{chunk.place}: entry {chunk.first_row + entry}, layer {layers[layer]}: {sums[entry, layer]} {what}: "
+                f"is this a recording of {shape.name}?"
+            )
 
 
 def _place(chunk: TokenChunk, token: int, layer: int | None = None) -> str:

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from moeram.errors import TraceError
-from moeram.routing.chunks import CountChunk, TokenChunk, check_counts, check_tokens, merged
+from moeram.routing.chunks import CountChunk, TokenChunk, TokenOrder, check_counts, check_tokens, merged
 from moeram.routing.shape import TraceShape
 
 Item = TypeVar("Item")
@@ -72,9 +72,9 @@ class RoutingTrace:
         Raises:
             TraceError: The source is damaged or breaks a rule; the message names file, token and rule.
         """
-        empty = True
+        empty, order = True, TokenOrder()
         for chunk in merged(
-            check_tokens(chunk, self.shape, self.layers)
+            order.check(check_tokens(chunk, self.shape, self.layers))
             for chunk in guarded(self.place, self.format, self.read)
             if len(chunk)
         ):

@@ -110,8 +110,7 @@ def _columns(batch, path: Path, first_row: int, shape: TraceShape, topics: list[
         name: int_column(batch.column(name), np.int32, f"{path}: column {name!r}", first_row)
         for name in ("request", "token", "layer")
     }
-    step = batch.column("step")
-    columns["step"] = step.fill_null(NO_STEP).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    columns["step"] = _steps(batch.column("step"), f"{path}: column 'step'", first_row)
     for name, names in (("phase", list(PHASES)), ("topic", topics)):
         columns[name] = _codes(batch.column(name), names, name == "topic", f"{path}: column {name!r}")
     columns["experts"] = list_column(batch.column("experts"), shape.top_k, np.int16, place, first_row)
@@ -119,6 +118,18 @@ def _columns(batch, path: Path, first_row: int, shape: TraceShape, topics: list[
     has_weights = weights.null_count < len(weights)
     columns["weights"] = list_column(weights, shape.top_k, np.float32, place, first_row) if has_weights else None
     return columns
+
+
+def _steps(column, place: str, first_row: int) -> np.ndarray:
+    pa, _ = load_pyarrow()
+    if pa.types.is_null(column.type):
+        return np.full(len(column), NO_STEP, dtype=np.int32)
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    steps = int_column(column.fill_null(0) if pa.types.is_integer(column.type) else column, np.int32, place, first_row)
+    if (steps < 0).any():
+        row = int((steps < 0).argmax())
+        raise TraceError(f"{place}, row {first_row + row}: {steps[row]} is below 0; an unknown step has no value")
+    return np.where(known, steps, np.int32(NO_STEP))
 
 
 def _codes(column, names: list[str], open_end: bool, place: str) -> np.ndarray:

@@ -28,10 +28,12 @@ def trace_dynande(path: Path, shape: TraceShape) -> RoutingTrace:
     """One file (of one layer or of several, each layer's rows together), or a folder with a file per layer.
 
     Files of a folder that differ in more than the layer (another position or batch) are requests of their own. A file with
-    several layers is gathered in memory, at about a twelfth of its size.
+    several layers is gathered in memory, at about a twelfth of its size. The token ids of a layer count up by one, and all
+    layers have the same; either one layer alone or all layers of the model must be there.
 
     Raises:
-        TraceError: A row has another number of gates than ``top_k``, a gate is no number, or layers do not match.
+        TraceError: A row has another number of gates than ``top_k``, a gate is no number, token ids have gaps or come
+            twice, or layers do not match.
     """
     groups = _groups(path)
     layers = _covered(groups, shape)
@@ -82,6 +84,12 @@ def _covered(groups: dict[str, list[Path]], shape: TraceShape) -> tuple[int, ...
         raise TraceError(
             f"{next(iter(groups.values()))[0]}: layer {foreign[0]} is no layer with experts of {shape.name}"
         )
+    if 1 < len(found) < len(shape.moe_layers):
+        lacking = sorted(set(shape.moe_layers) - set(found))
+        raise TraceError(
+            f"{next(iter(groups.values()))[0]}: layer {lacking[0]} is missing; {shape.name} has {len(shape.moe_layers)} layers "
+            f"with experts, here are {len(found)} (all of them are needed, or one alone)"
+        )
     return tuple(found)
 
 
@@ -93,7 +101,7 @@ def _layer_ids(files: list[Path], shape: TraceShape) -> set[int]:
             raise TraceError(f"{unclear[0]}: the name of a file of one layer must state it, as in ..._layer12_...")
         return set(stated.values())
     inside: set[int] = set()
-    for layer, _, _ in _rows(files[0], shape):
+    for layer, *_ in _rows(files[0], shape):
         inside |= set(np.unique(layer).tolist())
     return {stated[files[0]]} if inside == {0} and stated[files[0]] is not None else inside
 
@@ -106,19 +114,62 @@ def _stated(file: Path) -> int | None:
 def _tokens(files: list[Path], shape: TraceShape) -> Iterator[Rows]:
     rows = max(CHUNK_SELECTIONS // (max(len(files), 1) * shape.top_k), 1)
     if len(files) > 1:
-        streams = [LayerStream(_stated(file), str(file), ((i, w) for _, i, w in _rows(file, shape))) for file in files]
+        starts: dict[int, str] = {}
+        streams = [LayerStream(_stated(file), str(file), _of_one_layer(file, shape, starts)) for file in files]
         yield from side_by_side(sorted(streams, key=lambda stream: stream.layer), rows)
         return
     parts: dict[int, list[Rows]] = {}
-    for layer, ids, weights in _rows(files[0], shape):
+    numbering: dict[int, _Numbering] = {}
+    starts = {}
+    for layer, token, ids, weights, first in _rows(files[0], shape):
         for one in np.unique(layer).tolist():
-            parts.setdefault(one, []).append((ids[layer == one], weights[layer == one]))
+            mine = np.flatnonzero(layer == one)
+            numbering.setdefault(one, _Numbering(f"layer {one}", starts)).check(token[mine], files[0], first + mine)
+            parts.setdefault(one, []).append((ids[mine], weights[mine]))
     streams = [LayerStream(layer, str(files[0]), iter(parts[layer])) for layer in sorted(parts)]
     yield from side_by_side(streams, rows)
 
 
-def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Layer, ids and gates of batches of rows."""
+def _of_one_layer(file: Path, shape: TraceShape, starts: dict[int, str]) -> Iterator[Rows]:
+    numbering = _Numbering(str(file), starts)
+    for _, token, ids, weights, first in _rows(file, shape):
+        numbering.check(token, file, first + np.arange(len(token)))
+        yield ids, weights
+
+
+class _Numbering:
+    """Token ids of one layer: they count up by one from a first id that is the same in all layers (``starts``)."""
+
+    def __init__(self, what: str, starts: dict[int, str]) -> None:
+        self.what, self.starts = what, starts
+        self.next: int | None = None
+
+    def check(self, token: np.ndarray, file: Path, rows: np.ndarray) -> None:
+        """Raise if the next ids, at ``rows`` of ``file``, do not go on."""
+        if not len(token):
+            return
+        if self.next is None:
+            self.next = int(token[0])
+            if self.next < 0:
+                raise TraceError(f"{file}: row {rows[0]}: token_id {self.next} is below 0")
+            self.starts.setdefault(self.next, self.what)
+            if len(self.starts) > 1:
+                start, other = next(iter(self.starts.items()))
+                raise TraceError(
+                    f"{file}: row {rows[0]}: token_id {self.next}, but {other} starts with {start}; all layers must hold the "
+                    "same tokens"
+                )
+        wanted = self.next + np.arange(len(token))
+        if (token != wanted).any():
+            i = int((token != wanted).argmax())
+            raise TraceError(
+                f"{file}: row {rows[i]}: token_id {token[i]}, but {wanted[i]} comes next; the token ids of a layer count up by one"
+            )
+        self.next += len(token)
+
+
+def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]:
+    """Layer, token id, expert ids and gates of batches of rows, and the number of the first of them."""
     pa, _ = load_pyarrow()
     names = ["layer_id", "token_id", *(f"expert_{expert}" for expert in range(shape.experts))]
     types = dict.fromkeys(names[2:], pa.float32()) | {"layer_id": pa.int32(), "token_id": pa.int64()}
@@ -132,7 +183,8 @@ def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarra
                 )
             layer = int_column(batch.column(0), np.int32, f"{file}: layer_id", first)
             gates = np.column_stack([column.to_numpy() for column in batch.columns[2:]])
-            yield layer, *_selected(gates, shape, file, first)
+            token = int_column(batch.column(1), np.int64, f"{file}: token_id", first)
+            yield layer, token, *_selected(gates, shape, file, first), first
             first += batch.num_rows
 
 

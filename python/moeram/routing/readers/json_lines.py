@@ -210,7 +210,9 @@ class _Assembly:
         ids = [[layer[0] for layer in rows] for _, _, rows in self.ready]
         given = {layer[1] is not None for _, _, rows in self.ready for layer in rows}
         if len(given) > 1:
-            raise TraceError(f"{self.file}: some lines have topk_weights and others have none; all or none are expected")
+            raise TraceError(
+                f"{self.file}: some lines have topk_weights and others have none; all or none are expected"
+            )
         weighted = given == {True}
         weights = [[layer[1] for layer in rows] for _, _, rows in self.ready] if weighted else None
         notes = ()

@@ -65,8 +65,9 @@ def _pass(row: dict, shape: TraceShape, place: str) -> tuple[int, int, float]:
     if type(distinct) not in (int, float) or not math.isfinite(distinct):
         raise TraceError(f"{place}: expert_activation {distinct!r} is no finite number")
     most = min(shape.experts, tokens * shape.top_k)
-    if not 0 < distinct <= most:
+    if not shape.top_k <= distinct <= most:
         raise TraceError(
-            f"{place}: expert_activation {distinct}: {tokens} tokens of {shape.name} use at most {most} experts of a layer"
+            f"{place}: expert_activation {distinct}: {tokens} tokens of {shape.name} use {shape.top_k} to {most} experts of a "
+            "layer"
         )
     return _MODES[mode], tokens, float(distinct)

@@ -13,7 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from moeram.errors import TraceError
-from moeram.routing.chunks import DECODE, NO_EXPERT, PREFILL, UNKNOWN, CountChunk, TokenChunk, token_chunk
+from moeram.routing.chunks import (
+    DECODE,
+    MOST_COUNT,
+    NO_EXPERT,
+    PREFILL,
+    UNKNOWN,
+    CountChunk,
+    TokenChunk,
+    token_chunk,
+)
 from moeram.routing.readers.torch_file import LazyTensor, TorchFile, open_torch
 from moeram.routing.recording import CountTrace, RoutingTrace, covered_layers
 from moeram.routing.shape import TraceShape
@@ -47,7 +56,7 @@ def counts_stat(path: Path, shape: TraceShape) -> CountTrace:
     if counts.ndim != 3:
         raise TraceError(f"{path}: logical_count has shape {counts.shape}; it must be [passes, layers, experts]")
     layers, rows = covered_layers(counts.shape[1], shape, f"{path}: logical_count")
-    counts = counts[:, rows].astype(np.int64)
+    counts = _whole(counts, f"{path}: logical_count")[:, rows]
     used = counts.any(axis=(1, 2))
 
     def read() -> Iterator[CountChunk]:
@@ -55,6 +64,17 @@ def counts_stat(path: Path, shape: TraceShape) -> CountTrace:
 
     note = "the recorder's buffer is a ring: its passes are in no order; unused rows are left out"
     return CountTrace(place=str(path), format="sglang_stat", shape=shape, layers=layers, read=read, notes=(note,))
+
+
+def _whole(counts: np.ndarray, place: str) -> np.ndarray:
+    """Counts as int64; a tensor of floats must hold whole numbers."""
+    if counts.dtype.kind == "f":
+        wrong = ~(np.abs(counts) <= MOST_COUNT) | (counts != np.rint(counts))
+        if wrong.any():
+            raise TraceError(f"{place}: {counts[wrong][0]} is no whole number of selections")
+    elif counts.dtype.kind not in "iu":
+        raise TraceError(f"{place} holds {counts.dtype}, whole numbers are needed")
+    return counts.astype(np.int64)
 
 
 def _count_chunk(counts: np.ndarray, path: Path, first_row: int = 0, phase: int = UNKNOWN) -> CountChunk:
@@ -87,9 +107,7 @@ def counts_per_pass(path: Path, shape: TraceShape) -> CountTrace:
             passes: dict[int, list[tuple[TorchFile, Path, dict, np.ndarray]]] = {}
             for dump, file in zip(dumps, files, strict=True):
                 mapping = _logical(dump, file, shape)
-                for i, record in enumerate(_entry(dump.data, "records", file)):
-                    record = _record(record, file, i)
-                    number = _entry(record, "forward_pass_id", file)
+                for number, record in _numbered(dump, file):
                     passes.setdefault(number, []).append((dump, file, record, mapping))
             for row, number in enumerate(sorted(passes)):
                 total = sum(_pass_counts(*parts, shape) for parts in passes[number])
@@ -99,11 +117,26 @@ def counts_per_pass(path: Path, shape: TraceShape) -> CountTrace:
     return CountTrace(place=str(path), format="sglang_per_pass", shape=shape, layers=layers, read=read, notes=(note,))
 
 
+def _numbered(dump: TorchFile, file: Path) -> Iterator[tuple[int, dict]]:
+    """Records of one rank by the id of their pass."""
+    seen: dict[int, int] = {}
+    for i, record in enumerate(_entry(dump.data, "records", file)):
+        record = _record(record, file, i)
+        number = _entry(record, "forward_pass_id", f"{file}: record {i}")
+        if type(number) is not int:
+            raise TraceError(f"{file}: record {i}: forward_pass_id {number!r} is no whole number")
+        if number in seen:
+            raise TraceError(f"{file}: records {seen[number]} and {i} have the same forward_pass_id {number}")
+        seen[number] = i
+        yield number, record
+
+
 def _pass_counts(dump: TorchFile, file: Path, record: dict, mapping: np.ndarray, shape: TraceShape) -> np.ndarray:
     name = "global_physical_count"
     counts = dump.array(_entry(record, name, file), name)
     if counts.shape != mapping.shape:
         raise TraceError(f"{file}: {name} has shape {counts.shape}, the map of physical experts {mapping.shape}")
+    counts = _whole(counts, f"{file}: {name}")
     logical = np.zeros((len(counts), shape.experts), dtype=np.int64)
     np.add.at(logical, (np.arange(len(counts))[:, None], mapping), counts)
     _, rows = covered_layers(len(counts), shape, str(file))
@@ -160,7 +193,7 @@ def _pass_tokens(
         raise TraceError(f"{place}: {name}: expert {physical.max()} is out of range 0..{mapping.shape[1] - 1}")
     logical = mapping[np.arange(len(mapping))[:, None, None], np.maximum(physical, 0)]
     experts = np.where(physical == NO_EXPERT, NO_EXPERT, logical).astype(np.int16).transpose(1, 0, 2)
-    positions = np.asarray(_entry(record, "positions", place), dtype=np.int64)
+    positions = _positions(_entry(record, "positions", place), place)
     if len(positions) < len(experts) and (experts[len(positions) :] != NO_EXPERT).any():
         raise TraceError(f"{place}: {len(experts)} tokens, but {len(positions)} positions")
     experts, positions = experts[: len(positions)], positions[: len(experts)]
@@ -174,6 +207,15 @@ def _pass_tokens(
         phase=phase,
         place=place,
     )
+
+
+def _positions(values: object, place: str) -> np.ndarray:
+    if not isinstance(values, list | tuple):
+        raise TraceError(f"{place}: positions are no list")
+    for i, value in enumerate(values):
+        if type(value) is not int or not 0 <= value < 1 << 31:
+            raise TraceError(f"{place}: position {i} is {value!r}, a whole number of 0 or more is needed (below 2^31)")
+    return np.array(values, dtype=np.int64)
 
 
 class _Requests:
