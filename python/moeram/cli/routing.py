@@ -16,6 +16,7 @@ from moeram.routing.canonical import write_trace
 from moeram.routing.describe import check_recording, fit_dict, statistics_dict, statistics_rows
 from moeram.routing.fitting import fit as fit_generator
 from moeram.routing.opening import open_tokens, open_trace
+from moeram.routing.readers.limits import DOCUMENT_MEGABYTES, limit_documents
 from moeram.routing.recording import Recording
 from moeram.routing.summary import summarise
 
@@ -27,6 +28,9 @@ _Model = Annotated[
 ]
 _Format = Annotated[str, typer.Option("--format", "-f", help="Format of PATH; auto looks at names and first bytes.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+_Most = Annotated[
+    int, typer.Option("--max-document-mb", min=1, help="Most of one JSON document, line or array, unpacked, in MB.")
+]
 _Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of samples and random batches.")]
 
 
@@ -38,8 +42,10 @@ def stats(
     as_json: _Json = False,
     figures: Annotated[Path | None, typer.Option("--figures", help="Folder for the figures (PNG).")] = None,
     seed: _Seed = 0,
+    max_document_mb: _Most = DOCUMENT_MEGABYTES,
 ) -> None:
     """Print the statistics of recorded routing."""
+    limit_documents(max_document_mb)
     found = summarise(_open(path, model, format), seed=seed)
     drawn = routing_figures(found, figures) if figures else {}
     if as_json:
@@ -56,8 +62,16 @@ def stats(
 
 
 @app.command()
-def fit(path: _Path, model: _Model = None, format: _Format = "auto", as_json: _Json = False, seed: _Seed = 0) -> None:
+def fit(
+    path: _Path,
+    model: _Model = None,
+    format: _Format = "auto",
+    as_json: _Json = False,
+    seed: _Seed = 0,
+    max_document_mb: _Most = DOCUMENT_MEGABYTES,
+) -> None:
     """Fit the synthetic generator to recorded routing and print the error of every statistic."""
+    limit_documents(max_document_mb)
     found = fit_generator(_open(path, model, format), seed=seed)
     if as_json:
         typer.echo(json.dumps(fit_dict(found)))
@@ -89,15 +103,24 @@ def convert(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Canonical Parquet file to write.")],
     model: _Model = None,
     format: _Format = "auto",
+    max_document_mb: _Most = DOCUMENT_MEGABYTES,
 ) -> None:
     """Convert recorded tokens to the canonical Parquet file."""
+    limit_documents(max_document_mb)
     rows = write_trace(open_tokens(path, load_model(model) if model else None, format=format), output)
     typer.echo(f"{output}: {rows} rows")
 
 
 @app.command()
-def validate(path: _Path, model: _Model = None, format: _Format = "auto", as_json: _Json = False) -> None:
+def validate(
+    path: _Path,
+    model: _Model = None,
+    format: _Format = "auto",
+    as_json: _Json = False,
+    max_document_mb: _Most = DOCUMENT_MEGABYTES,
+) -> None:
     """Read a recording against all rules; the first broken one is named with its file and place."""
+    limit_documents(max_document_mb)
     facts = check_recording(_open(path, model, format))
     typer.echo(
         json.dumps(facts) if as_json else "sound: " + ", ".join(f"{name} {value}" for name, value in facts.items())

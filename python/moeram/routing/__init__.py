@@ -6,6 +6,7 @@ from moeram.routing.canonical import write_trace
 from moeram.routing.fitting import RoutingFit, fit
 from moeram.routing.generator import GeneratorOptions, synthetic_trace
 from moeram.routing.opening import FORMATS, open_routing, open_tokens, open_trace
+from moeram.routing.readers.limits import limit_documents
 from moeram.routing.recording import CountTrace, PassTrace, RoutingTrace
 from moeram.routing.shape import TraceShape
 from moeram.routing.source import RoutingSource
@@ -26,6 +27,7 @@ __all__ = [
     "SyntheticRouting",
     "TraceShape",
     "fit",
+    "limit_documents",
     "open_routing",
     "open_tokens",
     "open_trace",

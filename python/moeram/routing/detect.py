@@ -9,7 +9,7 @@ from pathlib import Path
 from moeram.errors import TraceError
 from moeram.routing.readers import READERS
 from moeram.routing.readers.dynande import HEADER as DYNANDE_HEADER
-from moeram.routing.readers.files import json_files, read_head
+from moeram.routing.readers.files import entries, json_files, read_head
 from moeram.routing.readers.llama_cpp import HEADER as LLAMA_HEADER
 from moeram.routing.readers.selections import ARCHIVES
 from moeram.routing.readers.sglang import dump_files, dump_mode
@@ -58,10 +58,10 @@ def _file(path: Path) -> str:
 
 
 def _folder(path: Path) -> str:
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and file.name.endswith(_FOLDER_SUFFIXES)]
+    files = [file for file in entries(path) if file.is_file() and file.name.endswith(_FOLDER_SUFFIXES)]
     if files:
         return _agreed(path, files)
-    if any(json_files(folder) for folder in path.iterdir() if folder.is_dir()):
+    if any(json_files(folder) for folder in entries(path) if folder.is_dir()):
         return "selections"
     for suffix, name in ((".parquet", "flame_moe"), (".csv", "dynande")):
         if next(path.rglob(f"*{suffix}"), None) is not None:

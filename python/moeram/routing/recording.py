@@ -152,3 +152,18 @@ def covered_layers(count: int, shape: TraceShape, place: str) -> tuple[tuple[int
         f"{place}: {count} layers; {shape.name} has {shape.layers} layers, {len(shape.moe_layers)} of them with experts: "
         "is this the file of another model?"
     )
+
+
+def all_or_one(layers: list[int], shape: TraceShape, place: str) -> tuple[int, ...]:
+    """``layers`` of formats with a file per layer: all layers with experts, or one alone.
+
+    Raises:
+        TraceError: Some are missing, as after a broken download.
+    """
+    if 1 < len(layers) < len(shape.moe_layers):
+        lacking = sorted(set(shape.moe_layers) - set(layers))
+        raise TraceError(
+            f"{place}: layer {lacking[0]} is missing; {shape.name} has {len(shape.moe_layers)} layers with experts, here are "
+            f"{len(layers)} (all of them are needed, or one alone)"
+        )
+    return tuple(layers)

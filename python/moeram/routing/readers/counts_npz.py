@@ -14,6 +14,7 @@ from moeram.errors import TraceError
 from moeram.model import MoEModel
 from moeram.routing.chunks import UNKNOWN, CountChunk
 from moeram.routing.counts import CountsRouting, CountTable
+from moeram.routing.readers.limits import check_size
 from moeram.routing.recording import CountTrace
 from moeram.routing.shape import TraceShape
 
@@ -28,6 +29,7 @@ _DAMAGE = (
     ValueError,
     TypeError,
     RuntimeError,
+    KeyError,
     OSError,
     MemoryError,
 )
@@ -102,6 +104,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
                     f"{path}: array {missing[0]!r} is missing; counts need {', '.join(_MEMBERS)}, "
                     f"the archive holds {', '.join(archive.files) or 'nothing'}"
                 )
+            for member in _MEMBERS:
+                check_size(archive.zip.getinfo(f"{member}.npy").file_size, f"{path}: array {member!r}")
             return {member: archive[member] for member in _MEMBERS}
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None

@@ -17,7 +17,7 @@ from moeram.routing.chunks import CHUNK_SELECTIONS, TokenChunk, token_chunk
 from moeram.routing.readers.by_layer import LayerStream, Rows, side_by_side
 from moeram.routing.readers.files import read_head
 from moeram.routing.readers.tables import int_column, open_csv
-from moeram.routing.recording import RoutingTrace
+from moeram.routing.recording import RoutingTrace, all_or_one
 from moeram.routing.shape import TraceShape
 
 HEADER = "layer_id,token_id,expert_0"
@@ -84,13 +84,7 @@ def _covered(groups: dict[str, list[Path]], shape: TraceShape) -> tuple[int, ...
         raise TraceError(
             f"{next(iter(groups.values()))[0]}: layer {foreign[0]} is no layer with experts of {shape.name}"
         )
-    if 1 < len(found) < len(shape.moe_layers):
-        lacking = sorted(set(shape.moe_layers) - set(found))
-        raise TraceError(
-            f"{next(iter(groups.values()))[0]}: layer {lacking[0]} is missing; {shape.name} has {len(shape.moe_layers)} layers "
-            f"with experts, here are {len(found)} (all of them are needed, or one alone)"
-        )
-    return tuple(found)
+    return all_or_one(found, shape, str(next(iter(groups.values()))[0]))
 
 
 def _layer_ids(files: list[Path], shape: TraceShape) -> set[int]:

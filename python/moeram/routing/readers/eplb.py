@@ -9,6 +9,7 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import UNKNOWN, CountChunk
+from moeram.routing.readers.limits import check_size
 from moeram.routing.recording import CountTrace, covered_layers
 from moeram.routing.shape import TraceShape
 
@@ -20,6 +21,7 @@ def counts_eplb(path: Path, shape: TraceShape) -> CountTrace:
         TraceError: No plain array, or one of another model; NaN or negative weights.
     """
     try:
+        check_size(path.stat().st_size, path)
         weights = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -16,8 +17,10 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.model import MoEModel
+from moeram.routing.readers.limits import check_size, read_limited
 
 _SUFFIXES = (".json", ".json.gz")
+_BLOCK_BYTES = 1 << 22
 
 
 def topic_name(path: Path) -> str:
@@ -25,16 +28,29 @@ def topic_name(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".json")
 
 
+def entries(folder: Path) -> list[Path]:
+    """What lies directly in ``folder``, by name.
+
+    Raises:
+        TraceError: A link leads nowhere: a part of the recording would be missing without a word.
+    """
+    found = sorted(folder.iterdir())
+    for path in found:
+        if path.is_symlink() and not path.exists():
+            raise TraceError(f"{path}: this link leads nowhere ({path.readlink()}); mend it or take it away")
+    return found
+
+
 def json_files(folder: Path) -> list[Path]:
     """JSON files directly in ``folder``; numbered ones first in numeric order, then the others by name.
 
     Raises:
-        TraceError: A name occurs both packed and unpacked.
+        TraceError: A name occurs both packed and unpacked, or a link leads nowhere.
     """
-    files = [path for path in folder.iterdir() if path.name.endswith(_SUFFIXES) and path.is_file()]
-    names = [topic_name(path) for path in files]
-    for name in names:
-        if names.count(name) > 1:
+    files = [path for path in entries(folder) if path.name.endswith(_SUFFIXES) and path.is_file()]
+    names = Counter(map(topic_name, files))
+    for name, count in names.items():
+        if count > 1:
             raise TraceError(f"{folder}: {name}.json and {name}.json.gz are both there; remove one of them")
     return sorted(files, key=_numeric_first)
 
@@ -48,11 +64,10 @@ def read_bytes(path: Path) -> bytes:
     """Content of a file, unpacked if it ends in ``.gz``.
 
     Raises:
-        TraceError: The file is missing, unreadable, truncated or no gzip file.
+        TraceError: The file is missing, unreadable, truncated, no gzip file, or larger than ``document_limit``.
     """
-    with reading(path):
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
+    with reading(path), _open(path) as stream:
+        return read_limited(stream, path)
 
 
 def read_head(path: Path, size: int = 1 << 16) -> bytes:
@@ -61,12 +76,47 @@ def read_head(path: Path, size: int = 1 << 16) -> bytes:
         return stream.read(size)
 
 
-def text_lines(path: Path) -> Iterator[str]:
-    """Lines of a text file that are not empty, unpacked if it ends in ``.gz``; raises like ``read_json``."""
-    with reading(path), _open(path) as stream, io.TextIOWrapper(stream, encoding="utf-8") as text:
-        for line in text:
-            if line.strip():
-                yield line
+def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Whole lines of a text file (unpacked if it ends in ``.gz``) in blocks of a few megabytes, each with the number of
+    its first line from 1.
+
+    Raises:
+        TraceError: As ``read_bytes``; the limit holds for a line.
+    """
+    number, left = 1, b""
+    with reading(path), _open(path) as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            cut = block.rfind(b"\n") + 1
+            if not cut:
+                left += block
+                check_size(len(left), f"{path}:{number}")
+                continue
+            whole = left + block[:cut]
+            yield number, whole
+            number += whole.count(b"\n")
+            left = block[cut:]
+        if left:
+            yield number, left
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file that are not empty, each with its number from 1; raises like ``line_blocks``."""
+    for number, block in line_blocks(path):
+        yield from lines_of(block, number, path)
+
+
+def lines_of(block: bytes, number: int, path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a block that are not empty, the first of which has ``number``.
+
+    Raises:
+        TraceError: A line is no UTF-8 text.
+    """
+    for i, line in enumerate(block.split(b"\n"), start=number):
+        if line.strip():
+            try:
+                yield i, line.decode()
+            except UnicodeDecodeError as error:
+                raise TraceError(f"{path}:{i}: not UTF-8 text (byte {error.start} of the line)") from None
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -107,8 +157,9 @@ def parse_json(content: bytes, path: Path | str) -> object:
     """
     try:
         if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        return json.loads(content.decode(), object_pairs_hook=_unique_keys)
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = read_limited(stream, path)
+        return json.loads(content.decode(), object_pairs_hook=unique_keys)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise TraceError(f"{path}: not a whole gzip file ({error})") from None
     except UnicodeDecodeError as error:
@@ -117,19 +168,20 @@ def parse_json(content: bytes, path: Path | str) -> object:
         raise TraceError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise TraceError(f"{path}: nested too deeply for a trace") from None
-    except _RepeatedKeyError as error:
+    except RepeatedKeyError as error:
         raise TraceError(f"{path}: key {error} occurs twice in one object") from None
 
 
-class _RepeatedKeyError(Exception):
-    pass
+class RepeatedKeyError(Exception):
+    """A key that occurs twice in one JSON object."""
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of ``pairs``, for the hook of ``json.loads``; raises ``RepeatedKeyError``."""
     result = dict(pairs)
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise _RepeatedKeyError(repr(next(key for key in keys if keys.count(key) > 1)))
+        raise RepeatedKeyError(repr(next(key for key in keys if keys.count(key) > 1)))
     return result
 
 

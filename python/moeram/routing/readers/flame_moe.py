@@ -15,8 +15,8 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.routing.chunks import CHUNK_SELECTIONS, TokenChunk, token_chunk
 from moeram.routing.readers.by_layer import LayerStream, Rows, side_by_side
-from moeram.routing.readers.tables import list_column, open_parquet
-from moeram.routing.recording import RoutingTrace
+from moeram.routing.readers.tables import check_lists, list_column, open_parquet
+from moeram.routing.recording import RoutingTrace, all_or_one
 from moeram.routing.shape import TraceShape
 
 _LAYER = re.compile(r"layer[_-]?(\d+)", re.IGNORECASE)
@@ -27,7 +27,7 @@ def trace_flame_moe(path: Path, shape: TraceShape) -> RoutingTrace:
     """One file of one layer, or a folder with all files of all layers; shards of a layer follow each other by name.
 
     Raises:
-        TraceError: A file is damaged, its layer is unclear or foreign, or it does not fit ``shape``.
+        TraceError: A file is damaged, its layer is unclear or foreign, some layers are missing, or it does not fit ``shape``.
     """
     files: dict[int, list[Path]] = {}
     for file in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
@@ -37,7 +37,7 @@ def trace_flame_moe(path: Path, shape: TraceShape) -> RoutingTrace:
     foreign = sorted(set(files) - set(shape.moe_layers))
     if foreign:
         raise TraceError(f"{files[foreign[0]][0]}: layer {foreign[0]} is no layer with experts of {shape.name}")
-    layers = tuple(sorted(files))
+    layers = all_or_one(sorted(files), shape, str(path))
 
     def read() -> Iterator[TokenChunk]:
         streams = [LayerStream(layer, str(files[layer][0]), _rows(files[layer], shape)) for layer in layers]
@@ -66,6 +66,8 @@ def _rows(files: list[Path], shape: TraceShape) -> Iterator[Rows]:
             missing = {"scores", "indices"} - set(parquet.schema_arrow.names)
             if missing:
                 raise TraceError(f"{file}: column {min(missing)!r} is missing; scores and indices are needed")
+            check_lists(parquet, "indices", shape.top_k, file)
+            check_lists(parquet, "scores", shape.experts, file)
             first = 0
             for batch in parquet.iter_batches(_BATCH_ROWS, columns=["scores", "indices"], use_threads=False):
                 ids = list_column(batch.column("indices"), shape.top_k, np.int16, f"{file}: indices, row", first)

@@ -13,7 +13,7 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import TokenChunk, token_chunk
-from moeram.routing.readers.files import text_lines
+from moeram.routing.readers.files import RepeatedKeyError, entries, text_lines, unique_keys
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
 
@@ -55,7 +55,7 @@ def line_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.name.endswith((".jsonl", ".jsonl.gz")))
+    files = [file for file in entries(path) if file.name.endswith((".jsonl", ".jsonl.gz"))]
     if not files:
         raise TraceError(f"{path}: no .jsonl or .jsonl.gz file in this folder")
     return files
@@ -68,7 +68,9 @@ def parse_line(line: str, place: str) -> dict:
         TraceError: It is none.
     """
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=unique_keys)
+    except RepeatedKeyError as error:
+        raise TraceError(f"{place}: key {error} occurs twice in one object") from None
     except json.JSONDecodeError as error:
         raise TraceError(f"{place}:{error.colno}: not JSON: {error.msg}") from None
     except RecursionError:
@@ -83,7 +85,7 @@ def _layers(files: list[Path], shape: TraceShape) -> tuple[int, ...]:
     models: dict[str, Path] = {}
     for file in files:
         logged = None
-        for number, line in enumerate(text_lines(file), start=1):
+        for number, line in text_lines(file):
             if number > _FIRST_LINES or (logged is not None and number > 1):
                 break
             place = f"{file}:{number}"
@@ -136,7 +138,7 @@ class _Assembly:
         self.first_row = 0
 
     def chunks(self) -> Iterator[TokenChunk]:
-        for number, line in enumerate(text_lines(self.file), start=1):
+        for number, line in text_lines(self.file):
             place = f"{self.file}:{number}"
             row = parse_line(line, place)
             if row.get("type", "route") != "route":

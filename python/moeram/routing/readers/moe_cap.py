@@ -32,7 +32,7 @@ def passes_moe_cap(path: Path, shape: TraceShape) -> PassTrace:
     """
     rows = []
     for file in line_files(path):
-        for number, line in enumerate(text_lines(file), start=1):
+        for number, line in text_lines(file):
             rows.append(_pass(parse_line(line, f"{file}:{number}"), shape, f"{file}:{number}"))
     if not rows:
         raise TraceError(f"{path}: the file holds no pass")

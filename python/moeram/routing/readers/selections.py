@@ -16,14 +16,15 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.model import MoEModel
 from moeram.routing.chunks import DECODE, PREFILL, TokenChunk, token_chunk
-from moeram.routing.readers.files import expert_layers, json_files, parse_json, read_json, selections
+from moeram.routing.readers.files import entries, expert_layers, json_files, parse_json, read_json, selections
+from moeram.routing.readers.limits import check_size
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
 from moeram.routing.statistics import count_selections, dominant_experts, same_expert_next
 from moeram.routing.trace import TraceRouting
 
 _DOMINANT_SHARE = 0.9
-_MOST_MEMBER_BYTES = 1 << 28
+_MOST_HEADER_BYTES = 1 << 20
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
@@ -93,27 +94,53 @@ def _single(path: Path) -> Iterator[tuple[str, str, object]]:
 
 
 def _folder(path: Path) -> Iterator[tuple[str, str, object]]:
-    folders = [path] if json_files(path) else sorted(folder for folder in path.iterdir() if folder.is_dir())
+    folders = [path] if json_files(path) else [folder for folder in entries(path) if folder.is_dir()]
     for folder in folders:
         for file in json_files(folder):
             yield folder.name, str(file), read_json(file)
 
 
+class _Member(tarfile.TarInfo):
+    """An entry of an archive; one whose header alone would fill the memory is refused before it is read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        """As ``TarInfo.frombuf``."""
+        entry = super().frombuf(buf, encoding, errors)
+        if entry.size > _MOST_HEADER_BYTES and entry.type in _HEADERS:
+            raise tarfile.StreamError(f"a header of {entry.size} bytes; at most {_MOST_HEADER_BYTES} are read")
+        return entry
+
+
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
 def _archive(path: Path) -> Iterator[tuple[str, str, object]]:
     """Requests of an archive in its own order; nothing is unpacked to disk."""
+    seen: set[str] = set()
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
             for member in archive:
-                if not member.isfile() or not member.name.endswith((".json", ".json.gz")):
+                if member.isdir() or not member.name.endswith((".json", ".json.gz")):
                     continue
                 place = f"{path}:{member.name}"
-                if member.size > _MOST_MEMBER_BYTES:
-                    raise TraceError(f"{place}: {member.size} bytes are too many for one request")
-                stream = archive.extractfile(member)
-                content = stream.read()
+                if not member.isreg():
+                    raise TraceError(f"{place}: a link or device, not a file; pack the file itself")
+                name = str(PurePosixPath(member.name)).removesuffix(".gz")
+                if name in seen:
+                    raise TraceError(f"{place}: this request stands in the archive twice")
+                seen.add(name)
+                check_size(member.size, place)
+                content = archive.extractfile(member).read()
                 if len(content) < member.size:
                     raise EOFError
-                yield PurePosixPath(member.name).parent.name or "all", place, parse_json(content, place)
+                yield PurePosixPath(name).parent.name or "all", place, parse_json(content, place)
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None
     except EOFError:
@@ -130,7 +157,7 @@ def read_requests(path: Path, model: MoEModel) -> dict[str, list[Request]]:
     """
     if not path.is_dir():
         raise TraceError(f"{path}: selection traces are a folder of requests (or of subjects), not one file")
-    folders = [path] if json_files(path) else sorted(folder for folder in path.iterdir() if folder.is_dir())
+    folders = [path] if json_files(path) else [folder for folder in entries(path) if folder.is_dir()]
     subjects = {folder.name: [read_request(file, model) for file in json_files(folder)] for folder in folders}
     subjects = {subject: requests for subject, requests in subjects.items() if requests}
     if not subjects:

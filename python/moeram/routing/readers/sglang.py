@@ -281,7 +281,12 @@ def dump_files(path: Path) -> list[Path]:
 
 def _logical(file: TorchFile, path: Path, shape: TraceShape) -> np.ndarray:
     mapping = _entry(file.data, _MAP, path)
-    array = file.array(mapping, _MAP) if isinstance(mapping, LazyTensor) else np.asarray(mapping)
+    plain = isinstance(mapping, list) and all(
+        isinstance(row, list) and all(type(expert) is int for expert in row) for row in mapping
+    )
+    if not plain and not isinstance(mapping, LazyTensor):
+        raise TraceError(f"{path}: {_MAP} is neither a tensor nor lists of whole numbers")
+    array = np.array(mapping) if plain else file.array(mapping, _MAP)
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise TraceError(f"{path}: {_MAP} must be whole numbers [layers, physical experts]")
     if array.size and (array.min() < 0 or array.max() >= shape.experts):

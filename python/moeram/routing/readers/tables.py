@@ -11,6 +11,7 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.canonical import load_pyarrow
+from moeram.routing.readers.limits import check_size
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +58,20 @@ def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterato
         raise TraceError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
         raise TraceError(f"{path}: not a whole CSV file of numbers ({_first_line(error)})") from None
+
+
+def check_lists(file: pyarrow.parquet.ParquetFile, column: str, width: int, path: Path) -> None:
+    """Refuse a file whose list ``column`` unpacks to far more than ``width`` values a row.
+
+    Raises:
+        TraceError: By more than ``document_limit`` allows at 8 bytes a value.
+    """
+    for group in range(file.metadata.num_row_groups):
+        facts = file.metadata.row_group(group)
+        for i in range(facts.num_columns):
+            if facts.column(i).path_in_schema.split(".")[0] == column:
+                beyond = (facts.column(i).num_values - facts.num_rows * width) * 8
+                check_size(beyond, f"{path}: row group {group}: lists of column {column!r} beyond {width} values a row")
 
 
 def int_column(column: pa.Array, kind: type, place: str, first_row: int) -> np.ndarray:

@@ -49,7 +49,7 @@ def _responses(path: Path) -> Iterator[tuple[str, dict]]:
         files = [path]
     for file in files:
         if file.name.endswith((".jsonl", ".jsonl.gz")):
-            for number, line in enumerate(text_lines(file), start=1):
+            for number, line in text_lines(file):
                 yield f"{file}:{number}", parse_line(line, f"{file}:{number}")
         else:
             response = read_json(file)
