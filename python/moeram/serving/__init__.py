@@ -1,0 +1,14 @@
+"""Serving: from requests to tokens, one forward pass after the other."""
+
+from __future__ import annotations
+
+from moeram.serving.batching import BatchingOptions
+from moeram.serving.loop import serve
+from moeram.serving.record import ServingRecord
+from moeram.serving.request_files import read_requests
+from moeram.serving.requests import Requests, poisson_requests
+from moeram.serving.step import PricedStep, Step, StepPricer
+
+__all__ = [
+    "BatchingOptions", "PricedStep", "Requests", "ServingRecord", "Step", "StepPricer", "poisson_requests", "read_requests", "serve",
+]  # fmt: skip

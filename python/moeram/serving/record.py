@@ -1,0 +1,106 @@
+"""What a serving run leaves behind: a row per request, a row per step, and the times between tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.hardware.priced import worst
+from moeram.serving.requests import Requests
+from moeram.serving.step import PricedStep, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingRecord:
+    """The whole run.
+
+    requests: what was asked. admitted_ps, first_token_ps, finished_ps: int64 [requests]. steps: columns int64 [steps]: start_ps,
+    time_ps, bound_ps, decode_requests, decode_tokens (answers' tokens that came out), prefill_tokens, waiting, kv_tokens (reserved).
+    parts_ps, energy_pj, moved_bytes: sums of the run by name. step_parts_ps: part -> int64 [steps]. gaps_ps, gap_counts: times
+    between tokens of a request and how often. fidelity: of the least sure step.
+    """
+
+    requests: Requests
+    admitted_ps: NDArray[np.int64]
+    first_token_ps: NDArray[np.int64]
+    finished_ps: NDArray[np.int64]
+    steps: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    step_parts_ps: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    energy_pj: Mapping[str, float]
+    moved_bytes: Mapping[str, int]
+    gaps_ps: NDArray[np.int64] = field(repr=False)
+    gap_counts: NDArray[np.int64] = field(repr=False)
+    fidelity: str
+
+    @property
+    def end_ps(self) -> int:
+        """When the last step ended."""
+        return int(self.steps["start_ps"][-1] + self.steps["time_ps"][-1])
+
+    @property
+    def parts_ps(self) -> dict[str, int]:
+        """Busy time of each part over the run."""
+        return {part: int(times.sum()) for part, times in self.step_parts_ps.items()}
+
+
+class Recorder:
+    """Collects a run while it goes on."""
+
+    _COLUMNS = (
+        "start_ps", "time_ps", "bound_ps", "decode_requests", "decode_tokens", "prefill_tokens", "waiting", "kv_tokens",
+    )  # fmt: skip
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        unset = np.full(len(requests), -1, dtype=np.int64)
+        self.admitted_ps, self.first_token_ps, self.finished_ps = unset.copy(), unset.copy(), unset.copy()
+        self._steps: dict[str, list[int]] = {name: [] for name in self._COLUMNS}
+        self._parts: dict[str, list[int]] = {}
+        self._energy: Counter[str] = Counter()
+        self._moved: Counter[str] = Counter()
+        self._gaps: Counter[int] = Counter()
+        self._fidelity = "cycle"
+
+    def step(self, step: Step, priced: PricedStep, *, decode_tokens: int, waiting: int, kv_tokens: int) -> None:
+        """Add one forward pass."""
+        row = (
+            step.start_ps, priced.time_ps, priced.bound_ps, len(step.decode), decode_tokens, int(step.chunk_tokens.sum()), waiting,
+            kv_tokens,
+        )  # fmt: skip
+        count = len(self._steps["start_ps"])
+        for name, value in zip(self._COLUMNS, row, strict=True):
+            self._steps[name].append(value)
+        for part in priced.parts_ps.keys() - self._parts.keys():
+            self._parts[part] = [0] * count
+        for part, times in self._parts.items():
+            times.append(priced.parts_ps.get(part, 0))
+        for component, energy_pj in priced.energy_pj.items():
+            self._energy[component] += energy_pj
+        self._moved.update(priced.moved_bytes)
+        self._fidelity = worst(self._fidelity, priced.fidelity)
+
+    def gaps(self, gaps_ps: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+        """Add times between tokens."""
+        for gap_ps, count in zip(gaps_ps.tolist(), counts.tolist(), strict=True):
+            self._gaps[gap_ps] += count
+
+    def record(self) -> ServingRecord:
+        """Return what was collected."""
+        gaps = sorted(self._gaps.items())
+        return ServingRecord(
+            requests=self._requests,
+            admitted_ps=self.admitted_ps,
+            first_token_ps=self.first_token_ps,
+            finished_ps=self.finished_ps,
+            steps={name: np.array(column, dtype=np.int64) for name, column in self._steps.items()},
+            step_parts_ps={part: np.array(times, dtype=np.int64) for part, times in sorted(self._parts.items())},
+            energy_pj=dict(self._energy),
+            moved_bytes=dict(self._moved),
+            gaps_ps=np.array([gap for gap, _ in gaps], dtype=np.int64),
+            gap_counts=np.array([count for _, count in gaps], dtype=np.int64),
+            fidelity=self._fidelity,
+        )
