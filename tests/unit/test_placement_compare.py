@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -173,9 +174,7 @@ def test_counts_have_no_pairs_and_say_so(shared):
 
 
 def test_command_line(tmp_path):
-    counts = np.arange(1, 1 + 2 * 16 * 64).reshape(2, 16, 64) * 8
-    path = tmp_path / "counts.npz"
-    np.savez(path, domains=np.array(["law", "code"]), layers=np.arange(16), top_k=np.array(8), counts=counts)
+    path = counts_file(tmp_path)
     arguments = ["compare", str(path), "--model", "olmoe-1b-7b", "--parts", "4", "--replicas", "4"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -185,3 +184,107 @@ def test_command_line(tmp_path):
     assert (score["policy"], score["parts"], score["slots"], score["hit_rate"]) == ("eplb", 4, 17, None)
     result = CliRunner().invoke(app, [*arguments, "--requests", "law"])
     assert isinstance(result.exception, ConfigError) and "TOPIC=NUMBER" in str(result.exception)
+
+
+def test_bound_says_what_is_proven(source, model):
+    pytest.importorskip("scipy")
+    seen = []
+    options = CompareOptions(parts=(2, 4), plans="all", bound=True, policies=("lpt",))
+    result = compare(source, model, options, progress=lambda *step: seen.append(step))
+    assert {(score.proven_layers, score.bound_layers) for score in result.scores} == {(3, 3)}
+    assert any("proven optimal (within 0.0001%) in all 6 layers" in note for note in result.notes)
+    done = [step[0] for step in seen]
+    assert done == sorted(done) and seen[-1][:2] == (10, 10) and "bound, 4 parts, all topics" in {s[2] for s in seen}
+
+
+def test_bound_without_time_is_the_best_so_far_and_still_valid(source, model):
+    """No time at all: the plan of LPT, and as bound what any plan must carry: the mean, or a share of the largest."""
+    pytest.importorskip("scipy")
+    result = compare(
+        source, model, CompareOptions(parts=(4,), plans="all", policies=("milp", "lpt"), bound_seconds=1e-9)
+    )
+    lpt, bound = result.scores
+    assert (bound.proven_layers, bound.bound_layers) == (0, 3) and bound.above_bound == lpt.above_bound > 0
+    usage = over_topics(source.ranking_usage())
+    fullest = fullest_of_lpt(usage, 4)
+    lowest = np.maximum(usage.sum(axis=1) / 4, usage.max(axis=1))
+    assert bound.above_bound == pytest.approx(fullest.sum() / lowest.sum() - 1)
+    assert any(
+        "proven optimal (within 0.0001%) in 0 of 3 layers, elsewhere it is the best found" in n for n in result.notes
+    )
+    with pytest.raises(ConfigError, match="bound_seconds: given 0, allowed: more than 0"):
+        scores(source, model, bound=True, bound_seconds=0)
+
+
+def fullest_of_lpt(usage, parts):
+    """Fullest part of LPT with two slots a part, by a loop of its own."""
+    fullest = []
+    for row in usage:
+        total, room = [0.0] * parts, [2] * parts
+        for expert in sorted(range(len(row)), key=lambda e: (-row[e], e)):
+            part = min((p for p in range(parts) if room[p]), key=lambda p: (total[p], p))
+            total[part] += row[expert]
+            room[part] -= 1
+        fullest.append(max(total))
+    return np.array(fullest)
+
+
+def test_time_limit_is_honoured(source):
+    """16 layers with replicas take minutes to prove; 3 seconds are 3 seconds."""
+    pytest.importorskip("scipy")
+    mixtral = replace(load_model("mixtral-8x7b"), layers=16, moe_layers=tuple(range(16)))
+    routing = SyntheticRouting(mixtral, SyntheticOptions(topics=1, sample_tokens=400), seed=1)
+    options = CompareOptions(parts=(4,), replicas=4, policies=("milp",), bound_seconds=3)
+    begin = time.monotonic()
+    (score,) = compare(routing, mixtral, options).scores
+    assert time.monotonic() - begin < 6
+    assert score.proven_layers < score.bound_layers == 16 and score.above_bound > 0
+
+
+FAULTY = """
+def raises(given):
+    raise RuntimeError("no licence")
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path, monkeypatch):
+    """An installed package with one policy that does not load, one that raises, and one that takes a name of ours."""
+    info = tmp_path / "site" / "faulty-2.0.dist-info"
+    info.mkdir(parents=True)
+    (tmp_path / "site" / "faulty_policies.py").write_text(FAULTY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 2.0\n")
+    lines = "absent = faulty_policies:absent\nraises = faulty_policies:raises\n"
+    own = "lpt = faulty_policies:raises\n"
+    (info / "entry_points.txt").write_text(f"[moeram.placement.parts]\n{lines}{own}[moeram.placement]\n{lines}")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+
+
+def test_faulty_packages_do_not_spoil_a_comparison(source, model, faulty):
+    result = compare(source, model, CompareOptions(parts=(2, 4)))
+    found = {(score.policy, score.parts) for score in result.scores}
+    assert {("lpt", 2), ("eplb", 4), ("topic_aware", None)} < found
+    assert not {"absent", "raises"} & {name for name, _ in found}
+    assert len(result.skipped) == 3 and "'lpt' of package faulty 2.0 is left out" in result.skipped[0]
+    assert all("'absent' of package faulty 2.0 cannot be loaded" in text for text in result.skipped[1:])
+    failed = "placement 'raises' of package faulty 2.0 failed: RuntimeError: no licence"
+    assert result.failures == (failed, f"{failed} (2 parts)", f"{failed} (4 parts)")
+    with pytest.raises(ConfigError, match="'absent' of package faulty 2.0 cannot be loaded"):
+        compare(source, model, CompareOptions(parts=(2,), policies=("absent", "lpt")))
+
+
+def test_command_line_with_a_faulty_package(tmp_path, faulty):
+    arguments = ["compare", str(counts_file(tmp_path)), "--model", "olmoe-1b-7b", "--parts", "4", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert {"eplb", "static_hot"} < {score["policy"] for score in json.loads(result.stdout)["scores"]}
+    assert "warning: placement 'absent' of package faulty" in result.stderr
+    assert "error: placement 'raises' of package faulty 2.0 failed: RuntimeError: no licence (4 parts)" in result.stderr
+    assert CliRunner().invoke(app, [*arguments, "--policy", "eplb"]).exit_code == 0
+
+
+def counts_file(folder):
+    counts = np.arange(1, 1 + 2 * 16 * 64).reshape(2, 16, 64) * 8
+    path = folder / "counts.npz"
+    np.savez(path, domains=np.array(["law", "code"]), layers=np.arange(16), top_k=np.array(8), counts=counts)
+    return path

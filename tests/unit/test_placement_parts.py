@@ -214,7 +214,7 @@ def test_milp_beats_every_heuristic_at_full_size():
     rng = np.random.default_rng(2)
     usage, pairs = rng.gamma(1, 1000, (8, 16)).round(), random_pairs(rng, 8, 16)
     given_input = PartInput(usage=usage, budget=PartBudget(layers=8, experts=16, parts=4, slots=4), pairs=pairs)
-    bound = solve(given_input)
+    bound = solve(given_input, seconds=300)
     assert bound.proven.all() and bound.relative_gap == 1e-6
     fullest = bound.plan.load(usage).max(axis=1)
     assert fullest == pytest.approx(bound.lower_bound, rel=2e-6)
@@ -231,7 +231,7 @@ def test_no_plan_with_replicas_beats_the_bound(seed):
     rng = np.random.default_rng(seed)
     usage, pairs = rng.gamma(0.4, 100, (2, 6)), random_pairs(rng, 2, 6)
     given_input = PartInput(usage=usage, budget=PartBudget(layers=2, experts=6, parts=3, slots=3), pairs=pairs)
-    bound = solve(given_input, seconds_per_layer=20)
+    bound = solve(given_input, seconds=40)
     for name in HEURISTICS:
         load = PART_POLICIES[name](given_input).load(usage).max(axis=1)
         assert (load >= bound.lower_bound * (1 - 1e-9)).all(), name

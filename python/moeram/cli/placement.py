@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from moeram.errors import ConfigError
-from moeram.model import load_model
-from moeram.placement.compare import CompareOptions, Comparison, Score, compare
-from moeram.routing import open_routing
+from moeram.model import MoEModel, load_model
+from moeram.placement.compare import BOUND, CompareOptions, Comparison, compare
+from moeram.placement.saved import SavedPlan, check_target, read_plans, write_plans
+from moeram.placement.scores import Score
+from moeram.routing import RoutingSource, open_routing
 
 app = typer.Typer(no_args_is_help=True, help="Where experts lie: policies and what they achieve.")
 
@@ -39,6 +42,14 @@ def compare_command(
         list[str] | None, typer.Option("--requests", metavar="TOPIC=N", help="A batch of several topics; repeated.")
     ] = None,
     bound: Annotated[bool, typer.Option("--bound", help="Solve for the best possible balance too (scipy).")] = False,
+    bound_seconds: Annotated[
+        float, typer.Option("--bound-seconds", help="Time for all bounds together; then the best found so far.")
+    ] = CompareOptions.bound_seconds,
+    previous: Annotated[
+        Path | None,
+        typer.Option("--previous", metavar="FILE", help="Plans in memory now (JSON): bytes move from there."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write all plans (JSON).")] = None,
     format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", help="Seed of random choices.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -54,13 +65,40 @@ def compare_command(
         plans=plans,
         requests=_requests(requests),
         bound=bound,
+        bound_seconds=bound_seconds,
         seed=seed,
     )
-    result = compare(open_routing(path, shape, format=format, seed=seed), shape, options)
+    if save:
+        check_target(save)
+    before = read_plans(previous, shape) if previous else ()
+    result = _compare_with_bar(open_routing(path, shape, format=format, seed=seed), shape, options, before)
+    if save:
+        write_plans(save, shape, result.plans)
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=2))
     else:
         _show(result)
+    for message in result.skipped:
+        typer.echo(f"warning: {message}", err=True)
+    for message in result.failures:
+        typer.echo(f"error: {message}", err=True)
+    if result.failures:
+        raise typer.Exit(2)
+
+
+def _compare_with_bar(
+    source: RoutingSource, model: MoEModel, options: CompareOptions, previous: tuple[SavedPlan, ...]
+) -> Comparison:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("placement")
+
+        def progress(done: int, total: int, label: str) -> None:
+            bar.update(task, completed=done, total=total, description=label)
+            bar.refresh()  # the solver keeps the thread of the bar from running
+
+        return compare(source, model, options, previous=previous, progress=progress)
 
 
 def _requests(texts: list[str] | None) -> dict[str, float] | None:
@@ -83,7 +121,17 @@ def _show(result: Comparison) -> None:
     if not console.is_terminal:
         console = Console(width=120)
     table = Table(title=f"placement of {result.model}, topics {', '.join(result.topics)}")
-    for name in ("policy", "parts", "slots", "hit rate", "balance", "cross pairs", "moved GiB", "above bound"):
+    for name in (
+        "policy",
+        "parts",
+        "slots",
+        "hit rate",
+        "balance",
+        "cross pairs",
+        "moved GiB",
+        "above bound",
+        "proven",
+    ):
         table.add_column(name, justify="left" if name == "policy" else "right")
     for score in result.scores:
         table.add_row(score.policy, *_cells(score))
@@ -101,5 +149,11 @@ def _cells(score: Score) -> list[str]:
         (score.cross_pairs, "{:.1%}"),
         (None if score.moved_bytes is None else score.moved_bytes / 2**30, "{:.2f}"),
         (score.above_bound, "{:.2%}"),
+        (
+            None
+            if score.policy != BOUND or score.bound_layers is None
+            else f"{score.proven_layers} of {score.bound_layers} layers",
+            "{}",
+        ),
     )
     return ["-" if value is None else form.format(value) for value, form in cells]

@@ -11,6 +11,8 @@ in every plan, and two of them may share a part, so no plan of the same budget i
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,18 +52,30 @@ def milp(given: PartInput) -> PartPlan:
         CapacityError: the problem is too large to solve to proven optimality.
         EngineError: optimality was not proven in time.
     """
-    bound = solve(given)
+    seconds = SECONDS_PER_LAYER * given.budget.layers
+    bound = solve(given, seconds=seconds)
     if not bound.proven.all():
         layer = int(np.flatnonzero(~bound.proven)[0])
         raise EngineError(
-            f"placement milp: layer index {layer} was not solved to proven optimality in {SECONDS_PER_LAYER:g} s; take "
-            "fewer experts, parts or replicas"
+            f"placement milp: layer index {layer} was not solved to proven optimality within {seconds:g} s for all layers; "
+            "take fewer experts, parts or replicas"
         )
     return bound.plan
 
 
-def solve(given: PartInput, *, seconds_per_layer: float = SECONDS_PER_LAYER) -> Bound:
-    """Solve every layer, stopping after `seconds_per_layer` with the best plan found; errors as in `milp`, bar the last."""
+def solve(given: PartInput, *, seconds: float, progress: Callable[[int], None] | None = None) -> Bound:
+    """Solve every layer in at most `seconds` together, with the best plan found where that is not enough.
+
+    Each layer may take its share of the time left; what it does not need goes to those after it. A layer without any time
+    keeps the plan of LPT and the trivial bound.
+
+    Args:
+        progress: called with the number of layers done after each.
+
+    Raises:
+        MoeramError: scipy is missing.
+        CapacityError: the problem is too large.
+    """
     try:
         import scipy.optimize  # noqa: F401
     except ImportError as error:
@@ -76,10 +90,12 @@ def solve(given: PartInput, *, seconds_per_layer: float = SECONDS_PER_LAYER) -> 
     start = lpt(given)
     usage = np.asarray(given.usage, dtype=np.float64)
     fullest = start.load(usage).max(axis=1)
-    solved = [
-        _solve_layer(usage[layer], start.expert[layer], float(fullest[layer]), variables, seconds_per_layer)
-        for layer in range(budget.layers)
-    ]
+    end, solved = time.monotonic() + seconds, []
+    for layer in range(budget.layers):
+        share = (end - time.monotonic()) / (budget.layers - layer)
+        solved.append(_solve_layer(usage[layer], start.expert[layer], float(fullest[layer]), variables, share))
+        if progress:
+            progress(layer + 1)
     expert, lower, proven = (np.stack(column) for column in zip(*solved, strict=True))
     return Bound(
         plan=PartPlan(policy="milp", budget=budget, expert=expert),
@@ -114,6 +130,8 @@ def _solve_layer(
     largest = usage.max() / variables.most  # some replica of the heaviest expert lies somewhere
     if fullest <= max(mean, largest) * (1 + variables.gap):
         return start, np.float64(max(mean, largest)), np.bool_(True)
+    if seconds <= 0:
+        return start, np.float64(max(mean, largest)), np.bool_(False)
     scale = 1.0 / mean
     cost = np.zeros(variables.count)
     cost[variables.t] = 1.0
