@@ -121,11 +121,12 @@ TEST(canonical, "Do the window history, the refresh phase and the write mode bel
   const int act = spec.command("ACT");
   for (int i = 0; i < 3; ++i) once.issue(act, address_of({0, 0, i, 0, 0, 0}), 100 + 6 * i);
   for (int i = 1; i < 3; ++i) twice.issue(act, address_of({0, 0, i, 0, 0, 0}), 100 + 6 * i);
+  const Frame frame(spec, spec.bank_level);
   std::vector<std::int64_t> first, second;
   once.issue(spec.command("PREA"), address_of({0, 0, -1, -1, -1, -1}), 113);
   twice.issue(spec.command("PREA"), address_of({0, 0, -1, -1, -1, -1}), 113);
-  once.canonical(113, first);
-  twice.canonical(113, second);
+  once.canonical(113, frame, first);
+  twice.canonical(113, frame, second);
   CHECK(first != second);
   Controller early(spec, 0, {}), late(spec, 0, {});
   for (int i = 0; i < 10; ++i) late.tick();
@@ -141,4 +142,35 @@ TEST(canonical, "Do the window history, the refresh phase and the write mode bel
   }
   CHECK_EQUAL(fresh.recorder->entries.at(0).address[4], 7);
   CHECK_EQUAL(idle.recorder->entries.at(0).address[4], 0);
+}
+
+TEST(canonical, "Do streams over blocks look the same from where they stand, whatever banks and rows these are?") {
+  const Spec spec = ddr4();
+  const auto commands_of = [&](std::int64_t block, int fixed_level, std::vector<std::int64_t>& state) {
+    Bench bench(spec);
+    Frame frame(spec, fixed_level);
+    std::mt19937 random(7);
+    for (int i = 0; i < 200; ++i) {
+      // Mostly onwards, sometimes back, in steps that carry over bank groups, banks and rows.
+      Request request = request_of(i % 3 == 0 ? kWrite : kRead, -1, {0, 0, 0, 0, 0, static_cast<int>(random() % 8)});
+      frame.place(block + i / 4 + static_cast<int>(random() % 3), request.address);
+      bench.controller.send(request);
+      bench.tick(1 + random() % 8);
+    }
+    frame.stand_at(block + 50);
+    state = bench.controller.canonical(frame);
+    for (auto& entry : bench.recorder->entries) entry.address.fill(0);
+    return bench.recorder->entries;
+  };
+  std::vector<std::int64_t> here, there, elsewhere;
+  const auto first = commands_of(1000, 1, here);
+  for (const std::int64_t block : {1002, 1016, 5678, 16000}) {
+    CHECK(commands_of(block, 1, there) == first);
+    CHECK(there == here);
+  }
+  commands_of(1002, spec.bank_level, elsewhere);
+  commands_of(1000, spec.bank_level, here);
+  CHECK(elsewhere != here);  // with banks by number only whole rows are alike
+  commands_of(1000 + spec.banks(), spec.bank_level, elsewhere);
+  CHECK(elsewhere == here);
 }

@@ -103,6 +103,7 @@ void Controller::complete_read() {
   if (pending_.empty() || pending_.front().depart > now_) return;
   const Request done = pending_.front();
   if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
+  if (done.arrive < 0) ++statistics_.latencies_from_zero;
   pending_.pop_front();
   quiet_ = false;
   if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(done);
@@ -220,28 +221,6 @@ Cycle Controller::next_event() {
 void Controller::pass(Cycle cycles) {
   count_queues(cycles);
   now_ += cycles;
-}
-
-std::vector<std::int64_t> Controller::canonical() const {
-  std::vector<std::int64_t> out;
-  device_.canonical(now_, out);
-  refresh_->canonical(now_, out);
-  row_policy_->canonical(out);
-  out.push_back(write_mode_);
-  const auto add = [&](const Request& request) {
-    out.insert(out.end(), {request.kind, request.source, request.byte_address, request.counted, std::max<Cycle>(request.not_before - now_, 0)});
-    // Ages decide who is older and enter the latency statistics.
-    out.push_back(request.arrive < 0 ? -1 : now_ - request.arrive);
-    out.push_back(request.depart < 0 ? -1 : std::max<Cycle>(request.depart - now_, 0));
-    out.insert(out.end(), request.address.begin(), request.address.begin() + static_cast<std::ptrdiff_t>(spec_.levels.size()));
-  };
-  for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
-    out.push_back(queue->size());
-    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) add(queue->at(slot));
-  }
-  out.push_back(static_cast<std::int64_t>(pending_.size()));
-  for (const auto& request : pending_) add(request);
-  return out;
 }
 
 }  // namespace moeram

@@ -34,6 +34,7 @@ struct ControllerStatistics {
   std::int64_t read_attempts = 0, write_attempts = 0, other_attempts = 0;
   std::int64_t queue_length_sum = 0, read_queue_length_sum = 0, write_queue_length_sum = 0, priority_queue_length_sum = 0;
   std::int64_t read_latency_sum = 0;
+  std::int64_t latencies_from_zero = 0;  // of forwarded reads, whose latency 2.0 counts from cycle 0
   std::vector<std::int64_t> core_row_hits, core_row_misses, core_row_conflicts;
 };
 
@@ -61,13 +62,23 @@ class Controller : public MemoryPort {
   void set_read_sink(ReadSink* sink) { read_sink_ = sink; }
 
   bool drained() const { return read_.empty() && write_.empty() && active_.empty() && priority_.empty() && pending_.empty(); }
-  // The state relative to now(); equal for two controllers of one device that will behave alike from here on.
-  std::vector<std::int64_t> canonical() const;
+  // The state relative to now() and to where a stream stands; equal for two controllers of one device that will behave
+  // alike from here on. Cycles to the next refresh are left out if `with_refresh` is false.
+  std::vector<std::int64_t> canonical(const Frame& frame, bool with_refresh = true) const;
+  std::vector<std::int64_t> canonical() const { return canonical(Frame(spec_, spec_.bank_level)); }
+  // Levels below this one may be renamed without anything but a stream noticing.
+  int distinguished_level() const;
+  // All that is counted, as integers whose growth over a stretch of time depends on that stretch alone, but for the first:
+  // reads whose latency was taken from cycle 0 on.
+  std::vector<std::int64_t> counts() const;
+  // Let the next refresh come earlier; false: nothing changed, it cannot be moved.
+  bool hasten_refresh(Cycle cycles) { return refresh_->hasten(cycles); }
 
   Cycle now() const { return now_; }
   int channel() const { return channel_; }
   const ControllerStatistics& statistics() const { return statistics_; }
   Device& device() { return device_; }
+  const Device& device() const { return device_; }
   const Scheduler& scheduler() const { return *scheduler_; }
   const RefreshManager& refresh() const { return *refresh_; }
   const RowPolicy& row_policy() const { return *row_policy_; }

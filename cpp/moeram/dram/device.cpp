@@ -151,6 +151,7 @@ bool Device::row_hit(const Address& address, int bank) const {
 
 int Device::class_of_row(std::int32_t row) const {
   if (spec_.classes.size() == 1) return 0;
+  if (row_origin_ != 0 && row >= 0) row = (row + row_origin_) % spec_.counts[static_cast<std::size_t>(spec_.row_level)];
   const auto found = std::upper_bound(spec_.classes.begin(), spec_.classes.end(), row,
                                       [](std::int32_t value, const LatencyClass& item) { return value < item.row_end; });
   if (row < 0 || found == spec_.classes.end()) throw EngineError("row " + std::to_string(row) + " lies in no latency class of " + spec_.standard);
@@ -312,33 +313,6 @@ void Device::meter(int command, const Address& address, Cycle now) {
   meter_->on_command(command, rank, load, now);
 }
 
-std::vector<RankEnergy> Device::finish_energy(Cycle now) { return meter_ ? meter_->finish(now) : std::vector<RankEnergy>{}; }
-
-void Device::canonical(Cycle now, std::vector<std::int64_t>& out) const {
-  // A limit that has passed and one never set say the same; so does a history entry older than every row that could use it.
-  for (const Cycle limit : earliest_) out.push_back(std::max<Cycle>(limit - now, 0));
-  for (std::size_t slot = 0; slot < history_window_.size(); ++slot) {
-    const int level = static_cast<int>(slot) / commands_;
-    Cycle reach = 0;
-    for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][slot % static_cast<std::size_t>(commands_)]) {
-      if (row.window > 1) reach = std::max(reach, *std::max_element(row.latency.begin(), row.latency.end()));
-    }
-    const int entries = history_window_[slot] * spec_.nodes_at(level);
-    for (int i = 0; i < entries; ++i) {
-      const Cycle at = history_[static_cast<std::size_t>(history_offset_[slot] + i)];
-      out.push_back(at == kNeverIssued ? -reach : std::max(at - now, -reach));
-    }
-  }
-  for (const auto& bank : banks_) {
-    out.push_back(static_cast<std::int64_t>(bank.state));
-    out.push_back(bank.state == BankState::opened ? bank.row : 0);
-  }
-  for (const Cycle until : in_step_until_) out.push_back(until < 0 ? -1 : until - now);
-  for (const auto& entry : later_) {
-    out.push_back(entry.due - now);
-    out.push_back(entry.command);
-    out.insert(out.end(), entry.address.begin(), entry.address.begin() + static_cast<std::ptrdiff_t>(spec_.levels.size()));
-  }
-}
+std::vector<RankEnergy> Device::finish_energy(Cycle now) const { return meter_ ? meter_->price(meter_->counts(now)) : std::vector<RankEnergy>{}; }
 
 }  // namespace moeram

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "moeram/dram/energy.h"
+#include "moeram/dram/frame.h"
 #include "moeram/dram/spec.h"
 
 namespace moeram {
@@ -56,11 +57,14 @@ class Device {
   // Latency class of the row opened last in a bank.
   int open_class(int bank) const { return banks_[static_cast<std::size_t>(bank)].latency_class; }
   int class_of_row(std::int32_t row) const;
+  // From now on row r stands for row r + origin where latency classes are asked, counted round.
+  void set_row_origin(std::int32_t origin) { row_origin_ = origin; }
 
-  // The state relative to `now`, equal for two devices that will behave alike from here on.
-  void canonical(Cycle now, std::vector<std::int64_t>& out) const;
+  // The state relative to `now` and to where a stream stands, equal for two devices that will behave alike from here on.
+  void canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const;
 
-  std::vector<RankEnergy> finish_energy(Cycle now);
+  std::vector<RankEnergy> finish_energy(Cycle now) const;
+  const EnergyMeter* meter() const { return meter_.get(); }
   const Spec& spec() const { return spec_; }
 
  private:
@@ -126,6 +130,7 @@ class Device {
   Cycle next_later_ = kNever;
   std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step
   std::uint64_t version_ = 1;
+  std::int32_t row_origin_ = 0;
   std::unique_ptr<EnergyMeter> meter_;
 };
 

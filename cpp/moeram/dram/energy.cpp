@@ -38,11 +38,12 @@ EnergyMeter::EnergyMeter(const Spec& spec) : spec_(spec), effects_(spec.commands
   assign("RVRR_end", Effect::row_refresh_end);
   groups_ = spec.level("bankgroup") < 0 ? 1 : spec.counts[static_cast<std::size_t>(spec.level("bankgroup"))];
   ranks_.resize(static_cast<std::size_t>(spec.counts[static_cast<std::size_t>(rank_level)]));
-  for (auto& rank : ranks_) rank.counts.assign(spec.power->commands.size(), 0);
+  for (auto& rank : ranks_) rank.counts.commands.assign(spec.power->commands.size(), 0);
 }
 
 void EnergyMeter::become_idle(Rank& rank, Cycle now) {
-  rank.energy.active_cycles += now - rank.since_active;
+  rank.odd = rank.odd || rank.state != State::active;
+  rank.counts.active_cycles += now - rank.since_active;
   rank.since_idle = now;
   rank.state = State::idle;
 }
@@ -54,13 +55,14 @@ void EnergyMeter::on_command(int command, int rank_index, RankLoad load, Cycle n
   const int counter = counters_[static_cast<std::size_t>(command)];
   if (counter >= 0) {
     const int times = effect == Effect::precharge_all ? load.open : effect == Effect::precharge_same ? load.open_same_number : 1;
-    rank.counts[static_cast<std::size_t>(counter)] += times;
+    rank.counts.commands[static_cast<std::size_t>(counter)] += times;
   }
   const bool nothing_open = load.open == 0;
   switch (effect) {
     case Effect::activate:
       if (nothing_open && load.refreshing == 0) {
-        rank.energy.idle_cycles += now - rank.since_idle;
+        rank.odd = rank.odd || rank.state != State::idle;
+        rank.counts.idle_cycles += now - rank.since_idle;
         rank.since_active = now;
         rank.state = State::active;
       }
@@ -82,7 +84,8 @@ void EnergyMeter::on_command(int command, int rank_index, RankLoad load, Cycle n
       if (nothing_open && load.refreshing == groups_) become_idle(rank, now);
       break;
     case Effect::refresh:
-      rank.energy.idle_cycles += now - rank.since_idle;
+      rank.odd = rank.odd || rank.state != State::idle;
+      rank.counts.idle_cycles += now - rank.since_idle;
       rank.state = State::refreshing;
       break;
     case Effect::refresh_end:
@@ -94,24 +97,43 @@ void EnergyMeter::on_command(int command, int rank_index, RankLoad load, Cycle n
   }
 }
 
-std::vector<RankEnergy> EnergyMeter::finish(Cycle now) {
-  const double tck_ns = static_cast<double>(spec_.tck_ps) / 1000.0;
-  std::vector<RankEnergy> out;
-  for (auto& rank : ranks_) {
-    if (rank.state == State::idle) rank.energy.idle_cycles += now - rank.since_idle;
-    if (rank.state == State::active) rank.energy.active_cycles += now - rank.since_active;
-    const auto energy_nj = [&](double milliwatt, Cycle cycles) { return milliwatt * static_cast<double>(cycles) * tck_ns / 1000.0; };
-    rank.energy.active_background_nj = energy_nj(spec_.power->active_milliwatt, rank.energy.active_cycles);
-    rank.energy.idle_background_nj = energy_nj(spec_.power->idle_milliwatt, rank.energy.idle_cycles);
-    for (std::size_t i = 0; i < rank.counts.size(); ++i) {
-      const auto& term = spec_.power->commands[i];
-      rank.energy.term_nj.push_back(energy_nj(term.milliwatt, rank.counts[i] * term.cycles));
-      rank.energy.command_nj += rank.energy.term_nj.back();
-    }
-    for (const auto& item : spec_.power->cycle_statistics) rank.energy.cycle_statistics.push_back(rank.counts[item.counter] * item.cycles);
-    out.push_back(rank.energy);
+std::vector<RankCounts> EnergyMeter::counts(Cycle now) const {
+  std::vector<RankCounts> out;
+  for (const auto& rank : ranks_) {
+    out.push_back(rank.counts);
+    if (rank.state == State::idle) out.back().idle_cycles += now - rank.since_idle;
+    if (rank.state == State::active) out.back().active_cycles += now - rank.since_active;
   }
   return out;
+}
+
+std::vector<RankEnergy> EnergyMeter::price(const std::vector<RankCounts>& counts) const {
+  const double tck_ns = static_cast<double>(spec_.tck_ps) / 1000.0;
+  const auto energy_nj = [&](double milliwatt, Cycle cycles) { return milliwatt * static_cast<double>(cycles) * tck_ns / 1000.0; };
+  std::vector<RankEnergy> out;
+  for (const auto& rank : counts) {
+    RankEnergy energy;
+    energy.active_cycles = rank.active_cycles;
+    energy.idle_cycles = rank.idle_cycles;
+    energy.active_background_nj = energy_nj(spec_.power->active_milliwatt, rank.active_cycles);
+    energy.idle_background_nj = energy_nj(spec_.power->idle_milliwatt, rank.idle_cycles);
+    for (std::size_t i = 0; i < rank.commands.size(); ++i) {
+      const auto& term = spec_.power->commands[i];
+      energy.term_nj.push_back(energy_nj(term.milliwatt, rank.commands[i] * term.cycles));
+      energy.command_nj += energy.term_nj.back();
+    }
+    for (const auto& item : spec_.power->cycle_statistics) energy.cycle_statistics.push_back(rank.commands[item.counter] * item.cycles);
+    out.push_back(energy);
+  }
+  return out;
+}
+
+void EnergyMeter::canonical(std::vector<std::int64_t>& out) const {
+  for (const auto& rank : ranks_) {
+    out.push_back(static_cast<std::int64_t>(rank.state));
+    // Then an interval may be counted from a point in the past; two such points are equal only at the same time.
+    if (rank.odd) out.insert(out.end(), {rank.since_active, rank.since_idle});
+  }
 }
 
 }  // namespace moeram

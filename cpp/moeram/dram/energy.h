@@ -19,6 +19,13 @@ struct RankEnergy {
   double total_nj() const { return background_nj() + command_nj; }
 };
 
+// What a rank has counted, as if its running interval ended now.
+struct RankCounts {
+  Cycle active_cycles = 0;
+  Cycle idle_cycles = 0;
+  std::vector<std::int64_t> commands;  // by PowerModel::commands
+};
+
 // Open and refreshing banks of a rank before a command takes effect.
 struct RankLoad {
   int open = 0;
@@ -32,8 +39,10 @@ class EnergyMeter {
   explicit EnergyMeter(const Spec& spec);
 
   void on_command(int command, int rank, RankLoad load, Cycle now);
-  // Close the running background interval at `now` and price everything. Call once.
-  std::vector<RankEnergy> finish(Cycle now);
+  std::vector<RankCounts> counts(Cycle now) const;
+  std::vector<RankEnergy> price(const std::vector<RankCounts>& counts) const;
+  // What later counts depend on beside the commands.
+  void canonical(std::vector<std::int64_t>& out) const;
 
  private:
   enum class Effect : std::uint8_t {
@@ -53,8 +62,8 @@ class EnergyMeter {
     State state = State::idle;
     Cycle since_active = 0;
     Cycle since_idle = 0;
-    RankEnergy energy;
-    std::vector<std::int64_t> counts;  // by PowerModel::commands
+    bool odd = false;  // an interval was closed that was not running, which 2.0's bookkeeping can do
+    RankCounts counts;
   };
   void become_idle(Rank& rank, Cycle now);
 

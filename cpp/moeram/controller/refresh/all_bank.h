@@ -11,10 +11,16 @@ class AllBankRefresh : public RefreshManager {
   void tick(Cycle now, MemoryPort& port) override;
   Cycle next_event() const override { return next_; }
   void canonical(Cycle now, std::vector<std::int64_t>& out) const override { out.push_back(next_ == kNever ? -1 : next_ - now); }
+  int distinguished_level() const override { return level_; }
+  bool hasten(Cycle cycles) override {
+    if (next_ != kNever) next_ -= cycles;
+    return true;
+  }
   std::string name() const override { return "AllBank"; }
 
  private:
   std::vector<Request> requests_;
+  int level_ = 0;
   Cycle interval_ = 0;
   Cycle next_ = kNever;
 };

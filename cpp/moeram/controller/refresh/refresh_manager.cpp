@@ -13,6 +13,8 @@ class NoRefresh : public RefreshManager {
   void tick(Cycle, MemoryPort&) override {}
   Cycle next_event() const override { return kNever; }
   void canonical(Cycle, std::vector<std::int64_t>&) const override {}
+  int distinguished_level() const override { return 0; }
+  bool hasten(Cycle) override { return true; }
   std::string name() const override { return "None"; }
 };
 
@@ -28,6 +30,7 @@ AllBankRefresh::AllBankRefresh(const Spec& spec, int channel) {
   if (!spec.refresh) throw ConfigError("RefreshManager AllBank: " + spec.standard + " has no refresh; use 'None'");
   // 2.0 asks for the number of ranks; where a standard has no rank it finds none and never refreshes.
   if (spec.refresh->level < 0) return;
+  level_ = spec.refresh->level;
   interval_ = spec.refresh->interval;
   next_ = interval_;
   for (int rank = 0; rank < spec.counts[static_cast<std::size_t>(spec.refresh->level)]; ++rank) {

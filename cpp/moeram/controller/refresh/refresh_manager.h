@@ -17,6 +17,10 @@ class RefreshManager {
   // The next tick in which it will send something.
   virtual Cycle next_event() const = 0;
   virtual void canonical(Cycle now, std::vector<std::int64_t>& out) const = 0;
+  // Nodes of levels below this one are all treated alike.
+  virtual int distinguished_level() const { return kMaxLevels; }
+  // Let the next refresh come earlier by `cycles`; false: nothing changed, it cannot be moved.
+  virtual bool hasten(Cycle) { return false; }
   virtual std::string name() const = 0;
 };
 

@@ -12,6 +12,7 @@ class OpenRowPolicy : public RowPolicy {
  public:
   void on_choice(int, const Request&, MemoryPort&) override {}
   void canonical(std::vector<std::int64_t>&) const override {}
+  bool treats_banks_alike() const override { return true; }
   std::string name() const override { return "OpenRowPolicy"; }
 };
 

@@ -15,6 +15,7 @@ class RowPolicy {
   // Before a chosen command is issued. Requests sent here are seen from the next tick on.
   virtual void on_choice(int command, const Request& request, MemoryPort& port) = 0;
   virtual void canonical(std::vector<std::int64_t>& out) const = 0;
+  virtual bool treats_banks_alike() const { return false; }
   virtual std::string name() const = 0;
   // Closing requests made; nothing for a policy that makes none.
   virtual std::int64_t closing_requests() const { return -1; }

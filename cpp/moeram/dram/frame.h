@@ -1,0 +1,53 @@
+// Where a stream of blocks (what lies behind one row and column run) stands, and coordinates relative to it. Blocks are
+// counted through the levels below the channel, the first level fastest, the row last, and start again after the last.
+// Adding a number to this count renames banks and rows without changing which banks share a node of any level, so two
+// states that look the same from where their streams stand behave alike.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+class Frame {
+ public:
+  // Nodes of levels down to `fixed_level` keep their numbers (something treats them differently), those below are
+  // counted from where the stream stands. With the bank level, only rows are relative.
+  Frame(const Spec& spec, int fixed_level);
+
+  void stand_at(std::int64_t block);
+  // Where the stream stands within the nodes that keep their numbers.
+  std::int64_t fixed_part() const { return standing_ - origin_; }
+
+  std::int64_t blocks() const { return blocks_; }
+  // Any whole number stands for a block: they go round.
+  void place(std::int64_t block, Address& address) const;
+
+  // The node that is the `label`-th of its level from the stream's point of view.
+  int node(int level, int label) const { return node_at(level, origin_ + label); }
+  // How many times the stream comes by a bank before it reaches this row.
+  std::int64_t row_label(int bank, std::int64_t row) const;
+  // An address in relative coordinates; wildcards stay.
+  void label(const Address& address, std::vector<std::int64_t>& out) const;
+
+ private:
+  int node_at(int level, std::int64_t count) const {
+    const auto& nodes = node_of_count_[static_cast<std::size_t>(level)];
+    return nodes[static_cast<std::size_t>(count % static_cast<std::int64_t>(nodes.size()))];
+  }
+
+  std::int64_t wrap(std::int64_t block) const { return (block % blocks_ + blocks_) % blocks_; }
+
+  const Spec& spec_;
+  std::int64_t banks_;
+  std::int64_t blocks_;
+  std::int64_t fixed_blocks_ = 1;
+  std::int64_t standing_ = 0;
+  std::int64_t origin_ = 0;
+  std::vector<std::vector<int>> node_of_count_;  // [level]
+  std::vector<std::int64_t> count_of_bank_;
+};
+
+}  // namespace moeram
