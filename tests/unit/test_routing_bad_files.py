@@ -120,8 +120,16 @@ BAD = {
         "layer 3, expert 2: count nan",
     ),
     "eplb: negative": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1, 2, -3, 4, 5, 6]]), "layer 3, expert 2: count -3"),
-    "eplb: huge": ("w.npy", array([[1, 2, 3, 4, 5, 6], [1e308] * 6]), "layer 3, expert 0: count 1e.308 is out of range"),
-    "eplb: tiny": ("w.npy", array([[1, 2, 3, 4, 5, 6], [5e-324] * 6]), "layer 3, expert 0: count 5e-324 is out of range"),
+    "eplb: huge": (
+        "w.npy",
+        array([[1, 2, 3, 4, 5, 6], [1e308] * 6]),
+        "layer 3, expert 0: count 1e.308 is out of range",
+    ),
+    "eplb: tiny": (
+        "w.npy",
+        array([[1, 2, 3, 4, 5, 6], [5e-324] * 6]),
+        "layer 3, expert 0: count 5e-324 is out of range",
+    ),
     "eplb: layers": ("w.npy", array(np.ones((3, 6))), "3 layers; small has 4 layers"),
     "eplb: experts": ("w.npy", array(np.ones((2, 8))), "is this the file of another model"),
     "eplb: pickled": ("w.npy", array([[{"a": 1}]], object), "pickled objects are refused"),

@@ -175,7 +175,10 @@ def test_a_broken_link_is_not_passed_over(tmp_path, where):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"req_id": 0, "token_idx": 0, "layer": 0, "topk_ids": [0, 1], "topk_ids": [2, 3]}', "'topk_ids' occurs twice"),
+        (
+            '{"req_id": 0, "token_idx": 0, "layer": 0, "topk_ids": [0, 1], "topk_ids": [2, 3]}',
+            "'topk_ids' occurs twice",
+        ),
         ('{"choices": [{"routed_experts": [[[0, 1], [2, 3]]], "routed_experts": [[[0, 1], [2, 3]]]}]}', "occurs twice"),
     ],
 )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from moeram.errors import ConfigError
 from moeram.model import load_model
-from moeram.routing import RoutingSource, SyntheticOptions, SyntheticRouting
+from moeram.routing import GeneratorOptions, RoutingSource, SyntheticOptions, SyntheticRouting
 from moeram.routing.statistics import distinct_experts, hot_cover
 
 OLMOE = load_model("olmoe-1b-7b")
@@ -118,8 +118,16 @@ def test_defaults_have_the_distinct_experts_of_olmoe(shared):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"topics": 0}, {"topic_sigma": ()}, {"popularity_sigma": (-1.0,)}, {"sample_tokens": 1}, {"tilt": 1}]
+    ("wrong", "words"),
+    [
+        ({"topics": 0}, "topics: given 0, allowed: at least 1"),
+        ({"topic_sigma": ()}, "topic_sigma: at least one number, each in 0..10"),
+        ({"popularity_sigma": (-1.0,)}, "popularity_sigma: at least one number, each in 0..10"),
+        ({"sample_tokens": 1}, "sample_tokens: given 1, allowed: at least 2"),
+        ({"topic_sigmas": 1}, "topic_sigmas: unknown key; did you mean 'topic_sigma'"),
+    ],
 )
-def test_bad_options(wrong):
-    with pytest.raises(ValidationError):
-        SyntheticOptions(**wrong)
+def test_bad_options(wrong, words):
+    for options in (SyntheticOptions, GeneratorOptions):
+        with pytest.raises(ConfigError, match=f"{options.__name__}: {words}"):
+            options(**wrong)

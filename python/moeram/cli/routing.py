@@ -13,7 +13,7 @@ from rich.table import Table
 from moeram.model import load_model
 from moeram.report.routing_figures import routing_figures
 from moeram.routing.canonical import write_trace
-from moeram.routing.describe import check_recording, fit_dict, statistics_dict, statistics_rows
+from moeram.routing.describe import check_recording, fit_dict, statistics_columns, statistics_dict, statistics_rows
 from moeram.routing.fitting import fit as fit_generator
 from moeram.routing.opening import open_tokens, open_trace
 from moeram.routing.readers.limits import DOCUMENT_MEGABYTES, limit_documents
@@ -53,7 +53,7 @@ def stats(
         return
     console = _console()
     title = f"{found.shape.name}, {found.format}, {found.scope}, {len(found.layers)} layers"
-    _print(console, title, ("statistic", "mean over layers", "range or reason"), statistics_rows(found))
+    _print(console, title, statistics_columns(found), statistics_rows(found))
     for word, value in (("tokens", found.tokens), ("requests", found.requests)):
         console.print(f"{word}: {value if value is not None else 'undefined'}", highlight=False)
     _notes(console, found.notes)
@@ -139,7 +139,7 @@ def _console() -> Console:
 def _print(console: Console, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if 0 < i < 4 and len(columns) > 3 else "left")
+        table.add_column(column, justify="right" if 0 < i < 4 and len(columns) > 4 else "left")
     for row in rows:
         table.add_row(*row)
     console.print(table)

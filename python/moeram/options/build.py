@@ -11,13 +11,27 @@ from typing import Any, TypeVar
 import pydantic
 
 from moeram.errors import ConfigError, did_you_mean
-from moeram.options.tree import Key, Tree, dotted
+from moeram.options.tree import Key, Tree, dotted, tree_of
 
 OptionsT = TypeVar("OptionsT", bound="Options")
 
 
-class Options(pydantic.BaseModel):
-    """Base of every options class: immutable, no unknown keys, no silent conversion between types, lists as tuples."""
+class _OneError(type(pydantic.BaseModel)):
+    """Makes a call of the class complain as ``build`` does; pydantic itself does not go through here."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except pydantic.ValidationError as error:
+            raise _config_error(cls, tree_of(values, cls.__name__), error) from None
+
+
+class Options(pydantic.BaseModel, metaclass=_OneError):
+    """Base of every options class: immutable, no unknown keys, no silent conversion between types, lists as tuples.
+
+    Raises:
+        ConfigError: as ``build``, with the name of the class as origin.
+    """
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True
@@ -43,8 +57,11 @@ def build(options: type[OptionsT], tree: Tree) -> OptionsT:
     try:
         return options.model_validate(value)
     except pydantic.ValidationError as error:
-        complaints = dict.fromkeys(_complaint(options, tree, item) for item in error.errors())
-        raise ConfigError("\n".join(complaints)) from None
+        raise _config_error(options, tree, error) from None
+
+
+def _config_error(options: type[Options], tree: Tree, error: pydantic.ValidationError) -> ConfigError:
+    return ConfigError("\n".join(dict.fromkeys(_complaint(options, tree, item) for item in error.errors())))
 
 
 def _complaint(options: type[Options], tree: Tree, item: Any) -> str:

@@ -30,9 +30,15 @@ def routing_figures(found: RoutingStatistics, folder: str | Path) -> dict[str, P
     """Draw every figure that ``found`` has the numbers for into ``folder``, and return their paths by name.
 
     Raises:
-        MoeramError: matplotlib is missing, or nothing can be drawn.
+        MoeramError: matplotlib is missing, nothing can be drawn, or ``folder`` cannot be written.
     """
-    place = Path(folder)
+    try:
+        return _drawn(found, Path(folder))
+    except OSError as error:
+        raise MoeramError(f"{folder}: figures cannot be written there ({error.strerror or error})") from None
+
+
+def _drawn(found: RoutingStatistics, place: Path) -> dict[str, Path]:
     place.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for name, defined, draw in (
@@ -62,7 +68,7 @@ def heat_map(found: RoutingStatistics, path: str | Path) -> None:
         shown, aspect="auto", cmap="viridis", norm=LogNorm(max(1 / 16, 1e-3), top), interpolation="nearest"
     )
     bar = figure.colorbar(image, ax=axes, pad=0.01)
-    ticks = [tick for tick in (1 / 16, 1 / 4, 1, 4, 16, 64) if tick <= top]
+    ticks = [tick for tick in 2.0 ** np.arange(-4, 11, 2 if top > 8 else 1) if tick <= top]
     bar.set_ticks(ticks, labels=[f"{tick:g}" if tick >= 1 else f"1/{round(1 / tick)}" for tick in ticks])
     bar.minorticks_off()
     bar.set_label("use / mean use of the layer", fontsize=7)
@@ -100,7 +106,11 @@ def coverage(found: RoutingStatistics, path: str | Path) -> None:
             layers = found.layers[-len(values) :]
             axes.plot(layers, values, label=label, color=colour, marker=marker, ms=3, lw=1.0)
     axes.axhline(0.2, color="#999999", ls=":", lw=1.0, label="top 20 %, if all were alike")
-    axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.02)
+    low = min(0.0, axes.get_ylim()[0])
+    axes.set_ylim(max(low, -1.05), 1.02 if low == 0.0 else 1.05)
+    margin = max((found.layers[-1] - found.layers[0]) * 0.04, 0.5)
+    axes.set_xlim(found.layers[0] - margin, found.layers[-1] + margin)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.grid(axis="y", lw=0.3, color="#cccccc")
     figure.legend(loc="outside lower center", ncols=2, fontsize=5.5, frameon=False, handlelength=2.0, columnspacing=1.0)
     _finish(figure, axes, path, "layer", "share (correlation)", f"{found.shape.name} ({_scope(found)})")

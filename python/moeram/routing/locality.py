@@ -56,6 +56,20 @@ def pair_concentration(counts: np.ndarray, share: float = 0.1) -> tuple[float, f
     return float(pairs[-top:].sum() / pairs.sum()), float(pairs[-1] / pairs.mean())
 
 
+def top_pairs(counts: np.ndarray, top_k: int, most: int) -> list[tuple[int, int, int, float]]:
+    """Of co-activation ``counts`` the ``most`` frequent pairs that occur: (expert, expert, tokens, lift).
+
+    The lift is their tokens over tokens(a) x tokens(b) / all tokens, what experts that know nothing of each other would
+    share. An expert's row of ``counts`` sums to (top_k - 1) x its tokens. Ties go by id.
+    """
+    rows, columns = np.triu_indices(len(counts), 1)
+    pairs = counts[rows, columns]
+    tokens = counts.sum(axis=1) / (top_k - 1)
+    chosen = [i for i in np.argsort(-pairs, kind="stable")[:most].tolist() if pairs[i]]
+    expected = tokens[rows] * tokens[columns] / (tokens.sum() / top_k)
+    return [(int(rows[i]), int(columns[i]), int(pairs[i]), float(pairs[i] / expected[i])) for i in chosen]
+
+
 def same_next(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Share of the experts of a token that its successor uses again, float64 [layers]; ids [pairs, layers, top_k]."""
     common = np.zeros(before.shape[1])

@@ -87,6 +87,11 @@ class RoutingStatistics:
     undefined: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def kept_layers(self) -> np.ndarray:
+        """Which of ``layers`` do not send nearly all tokens to one expert, bool [layers]."""
+        collapsed = {layer for layer, _, _ in self.dominant or ()}
+        return np.array([layer not in collapsed for layer in self.layers], dtype=bool)
+
     def scope_usage(self) -> np.ndarray:
         """Selections of the scope, float64 [topics, layers, experts]; decode tokens or all."""
         assert self.usage is not None
@@ -310,6 +315,7 @@ def _of_counts(recording: CountTrace) -> RoutingStatistics:
                 entry[2] += load_bins(counts[None])
     reason = "counts do not tell which experts served one token, nor the order of tokens"
     undefined = dict.fromkeys((*_TOKEN_STATISTICS, "pair_top_share", "tokens", "requests", "sampled_requests"), reason)
+    undefined["prefill_decode_correlation"] = "counts do not tell prefill from decode tokens"
     distinct = shares = None
     if seen:
         distinct = {tokens: total / count for tokens, (count, total, _) in sorted(seen.items()) if tokens}
