@@ -1,0 +1,157 @@
+"""What a serving run means to its users and its owner: latencies, throughput, goodput, utilisation, a time series.
+
+TTFT: from a request's arrival to its first token. TPOT: of a request, time from first to last token over the tokens behind the
+first. ITL: any time between two tokens of a request. Goodput: requests that met every limit, a second. Percentiles are those
+of the inverted distribution: a value that occurred.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.errors import ConfigError
+from moeram.metrics.table import Table
+from moeram.serving import ServingRecord
+
+PERCENTILES = (50, 90, 99)
+_PS_PER_MS, _PS_PER_S = 1e9, 1e12
+
+
+def ttft_ps(record: ServingRecord) -> NDArray[np.int64]:
+    """Time to first token of each request."""
+    return record.first_token_ps - record.requests.arrival_ps
+
+
+def tpot_ps(record: ServingRecord) -> NDArray[np.float64]:
+    """Time per output token of each request behind its first; nan where there is none."""
+    behind = record.requests.output_tokens - 1
+    span = (record.finished_ps - record.first_token_ps).astype(float)
+    return np.divide(span, behind, out=np.full(len(span), math.nan), where=behind > 0)
+
+
+def percentile(
+    values: NDArray[np.integer] | NDArray[np.floating], percent: int, counts: NDArray[np.int64] | None = None
+) -> float:
+    """Return the least value that at least `percent` of all are not above; counts: how often each occurs; nan if none."""
+    if counts is None:
+        counts = np.ones(len(values), dtype=np.int64)
+    if not counts.sum():
+        return math.nan
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(counts[order])
+    return float(values[order][np.searchsorted(reached, -(-percent * int(reached[-1]) // 100))])
+
+
+def latency_table(record: ServingRecord) -> Table:
+    """Return mean and percentiles of TTFT, TPOT, ITL and the whole time of a request."""
+    tpot = tpot_ps(record)
+    whole = record.finished_ps - record.requests.arrival_ps
+    columns: dict[str, tuple[NDArray, NDArray[np.int64] | None]] = {
+        "TTFT": (ttft_ps(record), None),
+        "TPOT": (tpot[~np.isnan(tpot)], None),
+        "ITL": (record.gaps_ps, record.gap_counts),
+        "request": (whole, None),
+    }
+    rows = []
+    for name, (values, counts) in columns.items():
+        weights = np.ones(len(values), dtype=np.int64) if counts is None else counts
+        mean = float(np.average(values, weights=weights)) if weights.sum() else math.nan
+        row = {"latency": name, "mean_ms": mean / _PS_PER_MS}
+        row |= {f"p{percent}_ms": percentile(values, percent, counts) / _PS_PER_MS for percent in PERCENTILES}
+        rows.append({**row, "values": int(weights.sum())})
+    return Table.from_rows("latencies", rows, list(rows[0]))
+
+
+def throughput_table(record: ServingRecord, *, gpus: int, ttft_limit_ms: float, tpot_limit_ms: float) -> Table:
+    """Return a table of one row: tokens a second in all, by GPU and by user, goodput under limits, energy a token, bound.
+
+    tokens_per_s_per_user: reciprocal of the mean TPOT. bound_tokens_per_s: had every step taken its bound.
+
+    Raises:
+        ConfigError: no GPUs, or limits that nothing can meet.
+    """
+    if gpus < 1:
+        raise ConfigError(f"gpus: given {gpus}, allowed: at least 1")
+    for name, limit in (("ttft_limit_ms", ttft_limit_ms), ("tpot_limit_ms", tpot_limit_ms)):
+        if not limit > 0:
+            raise ConfigError(f"{name}: given {limit}, allowed: more than 0")
+    tokens = int(record.steps["decode_tokens"].sum())
+    span_s = (record.end_ps - int(record.requests.arrival_ps[0])) / _PS_PER_S
+    tpot = tpot_ps(record)
+    met = (ttft_ps(record) <= ttft_limit_ms * _PS_PER_MS) & ~(tpot > tpot_limit_ms * _PS_PER_MS)
+    saved_s = float((record.steps["time_ps"] - record.steps["bound_ps"]).sum()) / _PS_PER_S
+    mean_tpot_s = float(np.nanmean(tpot)) / _PS_PER_S if not np.isnan(tpot).all() else math.nan
+    row = {
+        "requests": len(record.requests),
+        "tokens": tokens,
+        "span_s": span_s,
+        "tokens_per_s": tokens / span_s,
+        "tokens_per_s_per_gpu": tokens / span_s / gpus,
+        "tokens_per_s_per_user": 1 / mean_tpot_s,
+        "bound_tokens_per_s": tokens / (span_s - saved_s),
+        "goodput_requests_per_s": int(met.sum()) / span_s,
+        "met_share": float(met.mean()),
+        "energy_per_token_uj": sum(record.energy_pj.values()) / tokens * 1e-6 if record.energy_pj else math.nan,
+        "fidelity": record.fidelity,
+    }
+    return Table.from_rows("throughput", [row], list(row))
+
+
+def utilisation_table(record: ServingRecord) -> Table:
+    """Return how long each part was busy, as a share of the run and of its steps."""
+    span_ps, stepping_ps = record.end_ps - int(record.requests.arrival_ps[0]), int(record.steps["time_ps"].sum())
+    rows = [
+        {"part": part, "busy_s": busy / _PS_PER_S, "share_of_run": busy / span_ps, "share_of_steps": busy / stepping_ps}
+        for part, busy in record.parts_ps.items()
+    ]
+    return Table.from_rows("utilisation", rows, ["part", "busy_s", "share_of_run", "share_of_steps"])
+
+
+def energy_table(record: ServingRecord) -> Table:
+    """Return energy by component, in all and by token."""
+    tokens = int(record.steps["decode_tokens"].sum())
+    rows = [
+        {"component": name, "energy_uj": energy * 1e-6, "energy_per_token_uj": energy * 1e-6 / tokens}
+        for name, energy in sorted(record.energy_pj.items())
+    ]
+    return Table.from_rows("energy", rows, ["component", "energy_uj", "energy_per_token_uj"])
+
+
+def time_series(record: ServingRecord, every_ns: float) -> Table:
+    """Return the run in equal intervals: tokens a second, mean running and waiting requests, reserved cache, busy shares.
+
+    A step's tokens count where it ends; its state and busy time are spread over the intervals that it touches.
+
+    Raises:
+        ConfigError: the interval is not positive, or makes more than a million rows.
+    """
+    begin, end = int(record.requests.arrival_ps[0]), record.end_ps
+    width_ps = every_ns * 1e3
+    if not width_ps > 0 or (end - begin) / width_ps > 1e6:
+        raise ConfigError(f"every_ns: given {every_ns:g}, allowed: more than 0 and at most a million intervals")
+    edges = begin + width_ps * np.arange(math.ceil((end - begin) / width_ps) + 1)
+    start = record.steps["start_ps"].astype(float)
+    stop = start + record.steps["time_ps"]
+    columns: dict[str, NDArray] = {"start_s": edges[:-1] / _PS_PER_S}
+    place = np.minimum(((stop - begin) / width_ps).astype(int), len(edges) - 2)
+    tokens = np.bincount(place, weights=record.steps["decode_tokens"], minlength=len(edges) - 1)
+    columns["tokens_per_s"] = tokens / width_ps * _PS_PER_S
+    for name in ("decode_requests", "waiting", "kv_tokens"):
+        columns[f"mean_{name}"] = _spread(edges, start, stop, record.steps[name].astype(float)) / width_ps
+    for part, busy in record.step_parts_ps.items():
+        share = busy / record.steps["time_ps"]
+        columns[f"{part}_busy_share"] = _spread(edges, start, stop, share) / width_ps
+    return Table("time_series", columns)
+
+
+def _spread(
+    edges: NDArray[np.float64], start: NDArray[np.float64], stop: NDArray[np.float64], level: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Integrate a level that holds from start to stop [steps] over each interval between edges; steps do not overlap."""
+    times = np.stack([start, stop], axis=1).ravel()
+    integral = np.repeat(np.cumsum(level * (stop - start)), 2)
+    integral[::2] -= level * (stop - start)
+    return np.diff(np.interp(edges, times, integral, left=0))
