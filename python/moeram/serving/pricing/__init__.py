@@ -1,0 +1,9 @@
+"""Pricers: each makes one kind of serving system out of hardware, placement and schedule."""
+
+from __future__ import annotations
+
+from moeram.serving.pricing.gpus import GpuPricer
+from moeram.serving.pricing.model_work import ModelWork, StepWork
+from moeram.serving.pricing.routed import RoutedTokens
+
+__all__ = ["GpuPricer", "ModelWork", "RoutedTokens", "StepWork"]

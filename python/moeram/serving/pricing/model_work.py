@@ -1,0 +1,91 @@
+"""What one forward pass asks of any machine: bytes and operations of a model's parts, as closed forms of a step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.model import MoEModel
+from moeram.serving.step import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepWork:
+    """Work of a step, over all layers and requests.
+
+    tokens: through every layer; logit_tokens: through the head. attention_bytes, attention_ops: of decoding; prefill_*: of
+    prompts. state_bytes: recurrent states of linear layers, read and written. kv_written_bytes: new keys and values.
+    """
+
+    tokens: int
+    logit_tokens: int
+    attention_bytes: int
+    attention_ops: int
+    prefill_attention_bytes: int
+    prefill_attention_ops: int
+    state_bytes: int
+    kv_written_bytes: int
+
+
+class ModelWork:
+    """A model as totals over its layers.
+
+    dense_bytes, dense_parameters: weights that every step reads and every token meets: attention projections, dense FFNs, shared
+    experts, routers, norms. head_bytes, head_parameters: of the output head. The embedding's rows are looked up, not counted.
+    """
+
+    def __init__(self, model: MoEModel) -> None:
+        self.model = model
+        met = [m for m in model.matrices if m.part != "experts" and not m.lookup]
+        heads = [m for m in met if m.part == "embedding"]
+        dense = [m for m in met if m.part != "embedding"]
+        self.dense_bytes = sum(m.count * model.matrix_bytes(m) for m in dense)
+        self.dense_parameters = sum(m.used * m.parameters for m in dense)
+        self.head_bytes = sum(m.count * model.matrix_bytes(m) for m in heads)
+        self.head_parameters = sum(m.used * m.parameters for m in heads)
+        self._kinds = Counter(model.attention.kind(layer) for layer in range(model.layers))
+        latent = model.attention.latent
+        # Scores and values, a multiply-accumulate each; a latent is scored with its rotary part and summed without.
+        self._ops_per_read_token = (
+            2 * model.heads * (2 * latent.kv_rank + latent.rope_head_dim)
+            if latent
+            else 4 * model.heads * model.head_dim
+        )
+
+    def read_tokens(self, context_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return keys (and values) that one new token at the end of each context [n] reads, summed over layers."""
+        attention, total = self.model.attention, np.zeros_like(context_tokens)
+        for kind, layers in self._kinds.items():
+            if kind == "full":
+                total = total + layers * context_tokens
+            elif kind == "sliding":
+                total = total + layers * np.minimum(context_tokens, attention.window_tokens)
+            elif kind == "chunked":
+                total = total + layers * ((context_tokens - 1) % attention.chunk_tokens + 1)
+        return total
+
+    def of(self, step: Step) -> StepWork:
+        """Return the work of a step.
+
+        A prompt's chunk attends to what is before it and, causally, to itself; windows and chunks limit it as at its middle.
+        """
+        model, new = self.model, step.tokens_per_request
+        # Tokens presented together read the same keys once and are scored one by one.
+        decoded = int(self.read_tokens(step.context_tokens).sum())
+        middle = step.chunk_start + (step.chunk_tokens + 1) // 2
+        ends = self.read_tokens(step.chunk_start + step.chunk_tokens) if len(step.prefill) else step.chunk_start
+        scored = int((step.chunk_tokens * self.read_tokens(np.maximum(middle, 1))).sum()) if len(step.prefill) else 0
+        sequences = len(step.decode) + len(step.prefill)
+        return StepWork(
+            tokens=step.tokens,
+            logit_tokens=len(step.decode) * new + len(step.prefill),
+            attention_bytes=decoded * model.kv_layer_bytes,
+            attention_ops=decoded * new * self._ops_per_read_token,
+            prefill_attention_bytes=int(ends.sum()) * model.kv_layer_bytes,
+            prefill_attention_ops=scored * self._ops_per_read_token,
+            state_bytes=2 * sequences * model.state_bytes_per_sequence,
+            kv_written_bytes=step.tokens * model.kv_bytes_per_token,
+        )

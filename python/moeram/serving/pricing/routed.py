@@ -1,0 +1,63 @@
+"""Which experts the tokens of a step use: rows drawn from a pool of routed tokens, counted by layer and expert."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.errors import TraceError
+from moeram.routing.source import RoutingSource
+from moeram.serving.step import Step
+
+POOL_TOKENS = 4096
+
+
+class RoutedTokens:
+    """A pool of held-out tokens for each topic, drawn once; each step takes random rows of it.
+
+    Tokens of a step are independent given their topic: a request's neighbouring tokens are no more alike than others.
+    """
+
+    def __init__(self, source: RoutingSource, *, seed: int, pool_tokens: int = POOL_TOKENS) -> None:
+        self.layers, self.experts, self.top_k = len(source.layers), source.experts, source.top_k
+        self.fidelity = source.fidelity
+        self._rng = np.random.default_rng([seed, 1])
+        offsets = np.arange(self.layers)[:, None] * source.experts
+        self._pools = [
+            (_draw(source, topic, pool_tokens, np.random.default_rng([seed, 2, topic])) + offsets).reshape(
+                -1, self.layers * self.top_k
+            )
+            for topic in range(len(source.topics))
+        ]
+
+    def counts(self, step: Step) -> NDArray[np.int64]:
+        """Return how many tokens of a step use each expert, int64 [layers, experts]."""
+        return self.decode_counts(step) + self.prefill_counts(step)
+
+    def decode_counts(self, step: Step) -> NDArray[np.int64]:
+        """Return the counts of the decoding requests' tokens alone."""
+        return self._counts(step.topic, np.full(len(step.topic), step.tokens_per_request))
+
+    def prefill_counts(self, step: Step) -> NDArray[np.int64]:
+        """Return the counts of the prompts' tokens alone."""
+        return self._counts(step.prefill_topic, step.chunk_tokens)
+
+    def _counts(self, topic: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        size = self.layers * self.experts
+        total = np.zeros(size, dtype=np.int64)
+        for index in np.unique(topic).tolist():
+            pool = self._pools[index]
+            rows = self._rng.integers(0, len(pool), int(tokens[topic == index].sum()))
+            total += np.bincount(pool[rows].ravel(), minlength=size)
+        return total.reshape(self.layers, self.experts)
+
+
+def _draw(source: RoutingSource, topic: int, tokens: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    # A trace may hold fewer held-out tokens than the pool wants; half as many, and so on, are as good a sample as it has.
+    while True:
+        try:
+            return source.draw(topic, tokens, rng).astype(np.int64)
+        except TraceError:
+            if tokens == 1:
+                raise
+            tokens //= 2
