@@ -73,6 +73,12 @@ def _phi(value: Any) -> Any:
     return value
 
 
+def _floats(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: float(n) if isinstance(n, int) and abs(n) < 2**53 and n is not True else n for key, n in value.items()}
+
+
 class RoutingOptions(Options):
     """Which experts tokens use: recorded data (`trace`, with its path) or the seeded generator (`synthetic`)."""
 
@@ -120,10 +126,27 @@ class TopicPredictionOptions(Options):
         return self
 
 
+class BatchTopicsOptions(Options):
+    """Batches of several topics at once, instead of one topic each.
+
+    requests: topic -> number or share of its requests, such as {coding: 3, math: 1}; each token of a batch is one request.
+    composition: "fixed" divides every batch by largest remainders, "drawn" draws the topic of every token (seeded).
+    """
+
+    requests: Annotated[dict[str, Annotated[float, Field(ge=0)]], BeforeValidator(_floats)]
+    composition: Literal["fixed", "drawn"] = "fixed"
+
+    @model_validator(mode="after")
+    def _some_requests(self) -> BatchTopicsOptions:
+        if not 0 < sum(self.requests.values()) < float("inf"):
+            raise ValueError("requests: allowed: topics with numbers that are not all 0")
+        return self
+
+
 class Experiment(Options):
     """One complete experiment. Model, hardware: a shipped name or a path.
 
-    batch: tokens of a step, all of one topic. phi: rows for experts and KV cache, see placement/plan.py. kv_requests,
+    batch: tokens of a step, all of one topic unless batch_topics says otherwise. phi: rows for experts and KV cache, see placement/plan.py. kv_requests,
     context_tokens: size of the KV reserve. samples: draws per topic and batch size. topics: None means all. threads:
     None means all cores. topic_prediction: perfect by default. paper_gain and paper_hit_rate: published figures to stand beside ours.
     """
@@ -144,6 +167,7 @@ class Experiment(Options):
     context_tokens: Annotated[int, Field(ge=0)] = 2048
     samples: Annotated[int, Field(ge=1)] = 8
     topics: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
+    batch_topics: BatchTopicsOptions | None = None
     topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     seed: Annotated[int, Field(ge=0)] = 0
     overlap: OverlapOptions = OverlapOptions()
@@ -151,6 +175,12 @@ class Experiment(Options):
     reuse_identical_channels: bool = True
     paper_gain: Annotated[float, Field(gt=0)] | None = None
     paper_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _topics_once(self) -> Experiment:
+        if self.topics is not None and self.batch_topics is not None:
+            raise ValueError("topics and batch_topics are both given, allowed: one of them")
+        return self
 
     def resolved(self) -> dict[str, Any]:
         """Return all options, defaults included, as plain values that `load` accepts again."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError, MoeramError, TraceError, did_you_mean
+from moeram.experiment.batches import Batches, apportion, mixed_batches, one_topic_batches, topic_shares
 from moeram.experiment.options import Experiment
 from moeram.hardware import CycleOptions, System, cycle, load_system, require_near_memory
 from moeram.model import MoEModel, load_model
-from moeram.placement import PlacementInput, Plan, RowBudget, place_rows, row_budget
+from moeram.placement import RowBudget, row_budget
 from moeram.routing import RoutingSource, SyntheticRouting, open_routing
 from moeram.routing.topics import confusion_of_accuracy, read_confusion
 
@@ -22,21 +23,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """An experiment with its inputs; topics and placed_topics index those of the routing.
-
-    plans: by placement, one for each of placed_topics. confusion: probability that a batch is taken for one of
-    placed_topics, float64 [topics, placed_topics].
-    """
+    """An experiment with its inputs and, by size, its batches with their plans."""
 
     experiment: Experiment
     model: MoEModel
     system: System
     source: RoutingSource
     budget: RowBudget
-    topics: tuple[int, ...]
-    placed_topics: tuple[int, ...]
-    confusion: NDArray[np.float64]
-    plans: dict[str, tuple[Plan, ...]]
+    batches: dict[int, Batches]
 
 
 def prepare(experiment: Experiment) -> Prepared:
@@ -48,7 +42,7 @@ def prepare(experiment: Experiment) -> Prepared:
     complaints: list[MoeramError] = []
     model = _attempt(lambda: _runnable(load_model(experiment.model)), complaints)
     system = _attempt(lambda: load_system(experiment.hardware), complaints)
-    source = budget = topics = confusion = None
+    source = budget = topics = confusion = batches = None
     if model is not None:
         source = _attempt(lambda: open_source(experiment, model), complaints)
     if model is not None and system is not None:
@@ -59,24 +53,25 @@ def prepare(experiment: Experiment) -> Prepared:
         confusion = _attempt(lambda: _confusion(experiment, source), complaints)
         if topics is not None and fits:
             _attempt(lambda: _enough_tokens(experiment, source, topics), complaints)
+    if not complaints:
+        batches = _attempt(lambda: _batches(experiment, source, budget, topics, confusion), complaints)
     if complaints:
         raise type(complaints[0])("\n".join(dict.fromkeys(str(complaint) for complaint in complaints)))
-    assert model and system and source and budget and topics and confusion is not None
-    taken_for = confusion[list(topics)]
-    placed = tuple(int(topic) for topic in np.flatnonzero(taken_for.any(axis=0)))
-    if set(placed) <= set(topics):
-        placed = topics
-    return Prepared(
-        experiment=experiment,
-        model=model,
-        system=system,
-        source=source,
-        budget=budget,
-        topics=topics,
-        placed_topics=placed,
-        confusion=taken_for[:, list(placed)],
-        plans=_plans(experiment, source, budget, placed),
-    )
+    assert model and system and source and budget and batches
+    return Prepared(experiment=experiment, model=model, system=system, source=source, budget=budget, batches=batches)
+
+
+def _batches(
+    experiment: Experiment,
+    source: RoutingSource,
+    budget: RowBudget,
+    topics: tuple[int, ...],
+    confusion: NDArray[np.float64],
+) -> dict[int, Batches]:
+    if experiment.batch_topics is None:
+        return one_topic_batches(experiment, source, budget, topics, confusion)
+    shares = topic_shares(experiment.batch_topics, source.topics)
+    return mixed_batches(experiment, source, budget, shares, confusion)
 
 
 def cycle_options(
@@ -119,18 +114,6 @@ def _fits_buffers(experiment: Experiment, model: MoEModel, system: System, budge
         least = batch if model.shared_experts else -(-batch * model.top_k // model.experts)
         check_batch(experiment, model, system, budget, batch=batch, most_tokens=least)
     return True
-
-
-def _plans(
-    experiment: Experiment, source: RoutingSource, budget: RowBudget, topics: tuple[int, ...]
-) -> dict[str, tuple[Plan, ...]]:
-    usage, seed = source.ranking_usage(), experiment.seed
-    return {
-        name: tuple(
-            place_rows(name, PlacementInput(usage=usage, topic=topic, budget=budget, seed=seed)) for topic in topics
-        )
-        for name in experiment.placements
-    }
 
 
 def _confusion(experiment: Experiment, source: RoutingSource) -> NDArray[np.float64]:
@@ -177,6 +160,9 @@ def _budget(experiment: Experiment, model: MoEModel, system: System) -> RowBudge
 
 
 def _topics(experiment: Experiment, source: RoutingSource) -> tuple[int, ...]:
+    """Topics that batches have tokens of."""
+    if experiment.batch_topics is not None:
+        return tuple(int(topic) for topic in np.flatnonzero(topic_shares(experiment.batch_topics, source.topics)))
     wanted = source.topics if experiment.topics is None else experiment.topics
     unknown = [topic for topic in wanted if topic not in source.topics]
     if unknown:
@@ -189,10 +175,16 @@ def _topics(experiment: Experiment, source: RoutingSource) -> tuple[int, ...]:
 
 
 def _enough_tokens(experiment: Experiment, source: RoutingSource, topics: tuple[int, ...]) -> None:
+    """Draw the most tokens of one topic that a batch may hold: all of them, less what is fixed to be of others."""
+    most = dict.fromkeys(topics, max(experiment.batch))
+    if experiment.batch_topics is not None and experiment.batch_topics.composition == "fixed":
+        shares = topic_shares(experiment.batch_topics, source.topics)
+        of_size = np.max([apportion(shares, size) for size in experiment.batch], axis=0)
+        most = {topic: int(of_size[topic]) for topic in topics if of_size[topic]}
     complaints = []
-    for topic in topics:
+    for topic, count in most.items():
         try:
-            source.draw(topic, max(experiment.batch), np.random.default_rng(experiment.seed))
+            source.draw(topic, count, np.random.default_rng(experiment.seed))
         except TraceError as error:
             complaints.append(str(error))
     if complaints:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import ConfigError, did_you_mean
+from moeram.experiment.batches import compositions
 from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
 from moeram.hardware import cycle, lower, tokens_per_expert
 from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
 from moeram.placement import Plan, name_clashes
-from moeram.routing.topics import predict_topic
 
-Drawn = dict[tuple[int, int], NDArray[np.int64]]  # (topic, plan) -> selections [layers, experts]
+Drawn = dict[int, NDArray[np.int64]]  # plan -> selections [layers, experts]
 Progress = Callable[[int, int, str], None]
 
 # One call of the engine: bounds its memory (about 2 KiB a layer) and the lowering's, and paces the progress bar.
@@ -66,17 +66,17 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     begin = time.perf_counter()
     prepared = prepare(experiment)
     _check_buffers(prepared)
-    total = len(prepared.topics) * experiment.samples * len(experiment.batch) * len(experiment.placements)
+    total = sum(len(of_size.batches) for of_size in prepared.batches.values()) * len(experiment.placements)
     done = 0
     steps: list[Steps] = []
     for batch in experiment.batch:
         parts: dict[str, list[CheckedTimes]] = {name: [] for name in experiment.placements}
         drawn: Drawn = {}
-        for topic_of_draw, plan_of_draw, draws in _chunks(prepared, batch):
+        for plan_of_draw, draws in _chunks(prepared, batch):
             counts = tokens_per_expert(draws, prepared.budget.experts)
-            for topic, plan, count in zip(topic_of_draw, plan_of_draw, counts, strict=True):
-                drawn[topic, plan] = drawn.get((topic, plan), 0) + count
-            for name, plans in prepared.plans.items():
+            for plan, count in zip(plan_of_draw, counts, strict=True):
+                drawn[plan] = drawn.get(plan, 0) + count
+            for name, plans in prepared.batches[batch].plans.items():
                 if progress:
                     progress(done, total, f"{name}, batch {batch}")
                 parts[name].append(_simulate(prepared, plans, plan_of_draw, draws))
@@ -90,7 +90,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
 def _check_buffers(prepared: Prepared) -> None:
     """Look at every draw before any is simulated: no batch may overflow a buffer half-way through."""
     for batch in prepared.experiment.batch:
-        counts = (tokens_per_expert(draws, prepared.budget.experts) for _, _, draws in _chunks(prepared, batch))
+        counts = (tokens_per_expert(draws, prepared.budget.experts) for _, draws in _chunks(prepared, batch))
         most = max(int(count.max()) for count in counts)
         check_batch(
             prepared.experiment,
@@ -102,38 +102,21 @@ def _check_buffers(prepared: Prepared) -> None:
         )
 
 
-def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[list[int], list[int], NDArray[np.integer]]]:
-    """Yield the draws of one batch size: (index into the prepared topics [d], into the plans [d], experts [d, batch,
-    layers, top_k]). The plan is that of the topic the batch is taken for, its tokens are of its own topic.
-    """
-    experiment, budget = prepared.experiment, prepared.budget
-    pairs = [(index, sample) for index in range(len(prepared.topics)) for sample in range(experiment.samples)]
+def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[list[int], NDArray[np.integer]]]:
+    """Yield the draws of one batch size: (index of the plan [d], experts [d, batch, layers, top_k])."""
+    experiment, budget, batches = prepared.experiment, prepared.budget, prepared.batches[batch].batches
     per_draw = batch * budget.layers * budget.top_k
     size = max(1, min(_MOST_LAYERS_PER_CALL // budget.layers, _MOST_SELECTIONS_PER_CALL // per_draw))
-    for start in range(0, len(pairs), size):
-        chunk = pairs[start : start + size]
-        draws = [
-            prepared.source.draw(
-                prepared.topics[index], batch, _generator(experiment.seed, batch, prepared.topics[index], sample)
-            )
-            for index, sample in chunk
-        ]
-        taken_for = [
-            predict_topic(prepared.confusion[index], (experiment.seed, batch, prepared.topics[index], sample))
-            for index, sample in chunk
-        ]
-        yield [index for index, _ in chunk], taken_for, np.stack(draws)
-
-
-def _generator(seed: int, batch: int, topic: int, sample: int) -> np.random.Generator:
-    return np.random.default_rng([seed, batch, topic, sample])
+    for start in range(0, len(batches), size):
+        chunk = batches[start : start + size]
+        yield [one.plan for one in chunk], np.stack([one.draw(prepared.source, experiment.seed) for one in chunk])
 
 
 def _simulate(
     prepared: Prepared, plans: tuple[Plan, ...], plan_of_draw: list[int], draws: NDArray[np.integer]
 ) -> CheckedTimes:
     model, system, experiment, budget = prepared.model, prepared.system, prepared.experiment, prepared.budget
-    first_row = np.stack([plan.first_row for plan in plans])[plan_of_draw]
+    first_row = np.stack([plans[plan].first_row for plan in plan_of_draw])
     work = lower(first_row, draws, shared_experts=budget.shared_experts)
     one_tier = plans[0].slowest_tier_everywhere
     options = cycle_options(experiment, model, budget, slowest_tier_everywhere=one_tier)
@@ -141,16 +124,12 @@ def _simulate(
 
 
 def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes], drawn: Drawn) -> Steps:
-    plans = prepared.plans[name]
-    joined = join(parts, len(prepared.topics) * prepared.experiment.samples)
-    held_out = prepared.source.held_out_usage()[list(prepared.topics)]
-
-    def expected(with_shared: bool = False) -> float:
-        rates = [[hit_rate(plan, usage, with_shared=with_shared) for plan in plans] for usage in held_out]
-        return float(np.mean(np.sum(prepared.confusion * rates, axis=1)))
+    batches = prepared.batches[batch]
+    plans = batches.plans[name]
+    joined = join(parts, len(batches.batches))
 
     def of_draws() -> float:
-        rates = [hit_rate(plans[plan], usage) * usage.sum() for (_, plan), usage in drawn.items()]
+        rates = [hit_rate(plans[plan], usage) * usage.sum() for plan, usage in drawn.items()]
         return float(np.sum(rates) / sum(usage.sum() for usage in drawn.values()))
 
     return Steps(
@@ -160,9 +139,9 @@ def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes],
         **joined.arrays,
         busy_ps=joined.busy_ps,
         commands=joined.commands,
-        hit_rate_held_out=expected(),
+        hit_rate_held_out=batches.held_out_hit_rate(name),
         hit_rate_drawn=of_draws(),
-        hit_rate_with_shared=expected(with_shared=True),
+        hit_rate_with_shared=batches.held_out_hit_rate(name, with_shared=True),
     )
 
 
@@ -208,12 +187,16 @@ def _notes(prepared: Prepared) -> Iterator[str]:
     )
     rows = f"{budget.rows_per_expert} per expert, Phi = {budget.phi} ({experiment.phi}), KV reserve {budget.kv_rows}"
     yield f"rows per bank: {rows}"
-    same = np.equal.outer(prepared.topics, prepared.placed_topics)
-    right = float((prepared.confusion * same).sum(axis=1).mean())
+    right = min(of_size.right for of_size in prepared.batches.values())
+    mixed = experiment.batch_topics is not None
+    if mixed:
+        yield "batches hold several topics; topic_aware ranks by the sum of its requests' topic tables"
+        yield from compositions(prepared.batches, prepared.source.topics)
     if right < 1:
-        yield f"the topic of a batch is predicted right with probability {right:.3f}; routing follows the true topic"
+        what = "each request" if mixed else "a batch"
+        yield f"the topic of {what} is predicted right with probability {right:.3f}; routing follows the true topic"
     if "random_rows" in experiment.placements:
-        yield "random_rows is drawn anew for each topic"
+        yield f"random_rows is drawn anew for each {'batch' if mixed else 'topic'}"
     yield from name_clashes()
     if not system.in_paper:
         yield f"{system.name} is not a configuration of the Stratum paper: {system.description}"
