@@ -5,56 +5,38 @@
 #include "moeram/base/errors.h"
 
 namespace moeram {
-namespace {
-constexpr Cycle kNeverIssued = -1;
-}
-
-Device::Device(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1) {
-  const int levels = levels_;
-  const auto n = static_cast<std::size_t>(commands_);
-  int nodes = 0;
-  for (int level = 0; level < levels; ++level) {
-    fanout_.push_back(spec.banks() / spec.nodes_at(level));
-    level_offset_.push_back(nodes);
-    nodes += spec.nodes_at(level);
-  }
-  earliest_.assign(static_cast<std::size_t>(nodes) * n, 0);
-  banks_.resize(static_cast<std::size_t>(spec.banks()));
-  for (int bank = 0; bank < spec.banks(); ++bank) {
-    for (int level = 0; level < levels; ++level) {
-      ancestors_.push_back((level_offset_[static_cast<std::size_t>(level)] + bank / fanout_[static_cast<std::size_t>(level)]) * commands_);
-    }
-  }
-  deepest_row_.assign(n, -1);
-  deepest_action_.assign(n, -1);
-  preq_level_.assign(n, -1);
-  int history = 0;
-  for (int level = 0; level < levels; ++level) {
-    for (std::size_t command = 0; command < n; ++command) {
-      const auto l = static_cast<std::size_t>(level);
-      if (!spec.rows[l][command].empty()) deepest_row_[command] = level;
+Device::Device(const Spec& spec) : spec_(spec), timing_(spec), banks_(static_cast<std::size_t>(spec.banks())) {
+  const std::size_t commands = spec.commands.size();
+  for (int level = 0; level <= spec.bank_level; ++level) fanout_.push_back(spec.banks() / spec.nodes_at(level));
+  deepest_action_.assign(commands, -1);
+  preq_level_.assign(commands, -1);
+  for (int level = 0; level <= spec.bank_level; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    for (std::size_t command = 0; command < commands; ++command) {
       if (spec.actions[l][command] != Action::none) deepest_action_[command] = level;
       if (preq_level_[command] < 0 && spec.prerequisites[l][command] != Prerequisite::none) preq_level_[command] = level;
-      int window = 0;
-      limits_.emplace_back();
-      for (const auto& row : spec.rows[l][command]) {
-        window = std::max(window, row.window);
-        (row.sibling ? limits_.back().siblings : limits_.back().own).push_back({row.following, row.window, row.latency.data()});
-      }
-      history_window_.push_back(window > 1 ? window : 0);
-      history_offset_.push_back(history);
-      history += history_window_.back() * spec.nodes_at(level);
     }
   }
-  for (std::size_t command = 0; command < n; ++command) {
-    checked_levels_.push_back(std::min(spec.commands[command].scope, spec.bank_level) + 1);
-    only_wants_row_.push_back(preq_level_[command] == spec.bank_level &&
-                              spec.prerequisites[static_cast<std::size_t>(spec.bank_level)][command] == Prerequisite::row_open);
+  const auto bank = static_cast<std::size_t>(spec.bank_level);
+  for (std::size_t command = 0; command < commands; ++command) {
+    deepest_action_[command] = std::min(deepest_action_[command], spec.commands[command].scope);
+    only_wants_row_.push_back(preq_level_[command] == spec.bank_level && spec.prerequisites[bank][command] == Prerequisite::row_open);
+    bank_action_.push_back(action_in_bank(command));
   }
-  bank_versions_.assign(static_cast<std::size_t>(spec.banks()), 1);
-  history_.assign(static_cast<std::size_t>(history), kNeverIssued);
+  bank_versions_.assign(banks_.size(), 1);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
+}
+
+// What a command to one bank does, if it does that and nothing else.
+std::optional<Action> Device::action_in_bank(std::size_t command) const {
+  if (deepest_action_[command] < 0) return Action::none;
+  for (int level = 0; level < spec_.bank_level; ++level) {
+    if (spec_.actions[static_cast<std::size_t>(level)][command] != Action::none) return std::nullopt;
+  }
+  const Action action = spec_.actions[static_cast<std::size_t>(spec_.bank_level)][command];
+  const bool plain = action == Action::open_row || action == Action::close_bank || action == Action::half_open;
+  return plain ? std::optional(action) : std::nullopt;
 }
 
 int Device::bank_of(const Address& address) const {
@@ -125,22 +107,6 @@ int Device::same_banks_prerequisite(int command, const Address& address, BankRan
   return command;
 }
 
-Cycle Device::ready_at(int command, const Address& address, int bank) const {
-  return bank < 0 ? earliest_below(0, 0, command, address) : ready_in_bank(command, bank);
-}
-
-Cycle Device::earliest_below(int level, int node, int command, const Address& address) const {
-  const auto l = static_cast<std::size_t>(level);
-  Cycle latest = earliest_[static_cast<std::size_t>((level_offset_[l] + node) * commands_ + command)];
-  if (level == spec_.commands[static_cast<std::size_t>(command)].scope || level == spec_.bank_level) return latest;
-  const int width = spec_.counts[l + 1];
-  const int wanted = address[l + 1];
-  for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) {
-    latest = std::max(latest, earliest_below(level + 1, node * width + child, command, address));
-  }
-  return latest;
-}
-
 bool Device::row_hit(const Address& address, int bank) const {
   const Bank& state = banks_[static_cast<std::size_t>(bank)];
   if (state.state == BankState::half_opened && spec_.two_step->looks_for_row_zero) {
@@ -158,70 +124,22 @@ int Device::class_of_row(std::int32_t row) const {
   return static_cast<int>(found - spec_.classes.begin());
 }
 
-void Device::issue(int command, const Address& address, Cycle now) {
+void Device::issue(int command, const Address& address, int bank, Cycle now) {
   const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
   const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
-  update_timing(command, address, now, latency_class);
+  timing_.issue(command, address, bank, now, latency_class);
   if (meter_) meter(command, address, now);
-  apply_actions(command, address, now, 0, 0, std::min(deepest_action_[static_cast<std::size_t>(command)], facts.scope));
+  const auto& in_bank = bank_action_[static_cast<std::size_t>(command)];
+  if (bank < 0 || !in_bank) {
+    apply_actions(command, address, now, 0, 0, deepest_action_[static_cast<std::size_t>(command)]);
+  } else if (*in_bank != Action::none) {
+    apply(*in_bank, {bank, bank + 1}, address);
+  }
   if (facts.apply_later >= 0) {
     later_.push_back({facts.apply_later, address, now + facts.apply_after});
     next_later_ = std::min(next_later_, later_.back().due);
   }
   ++version_;
-}
-
-void Device::update_timing(int command, const Address& address, Cycle now, int latency_class) {
-  const int deepest = deepest_row_[static_cast<std::size_t>(command)];
-  if (deepest < 0) return;
-  touch_node(0, 0, command, now, latency_class);
-  targets_.assign(1, 0);
-  for (int level = 1; level <= deepest; ++level) {
-    const auto l = static_cast<std::size_t>(level);
-    const bool any_siblings = !limits(level, command).siblings.empty();
-    next_targets_.clear();
-    for (const int parent : targets_) {
-      const int first = parent * spec_.counts[l];
-      if (address[l] >= 0 && !any_siblings) {
-        touch_node(level, first + address[l], command, now, latency_class);
-        next_targets_.push_back(first + address[l]);
-        continue;
-      }
-      for (int child = 0; child < spec_.counts[l]; ++child) {
-        if (address[l] >= 0 && child != address[l]) {
-          touch_sibling(level, first + child, command, now);
-        } else {
-          touch_node(level, first + child, command, now, latency_class);
-          next_targets_.push_back(first + child);
-        }
-      }
-    }
-    targets_.swap(next_targets_);
-  }
-}
-
-void Device::touch_node(int level, int node, int command, Cycle now, int latency_class) {
-  const auto slot = static_cast<std::size_t>(level * commands_ + command);
-  const Cycle* history = nullptr;
-  if (const int window = history_window_[slot]; window > 0) {
-    Cycle* latest = &history_[static_cast<std::size_t>(history_offset_[slot] + node * window)];
-    std::copy_backward(latest, latest + window - 1, latest + window);
-    *latest = now;
-    history = latest;
-  }
-  Cycle* earliest = &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)];
-  for (const auto& limit : limits_[slot].own) {
-    const Cycle from = limit.window == 1 ? now : history[limit.window - 1];
-    if (from == kNeverIssued) continue;
-    earliest[limit.following] = std::max(earliest[limit.following], from + limit.latency[latency_class]);
-  }
-}
-
-void Device::touch_sibling(int level, int node, int command, Cycle now) {
-  Cycle* earliest = &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)];
-  for (const auto& limit : limits(level, command).siblings) {
-    earliest[limit.following] = std::max(earliest[limit.following], now + limit.latency[0]);
-  }
 }
 
 // From the channel down along the address, to all children where it has a wildcard, as far as the command's scope.
@@ -287,8 +205,7 @@ void Device::tick(Cycle now) {
       continue;
     }
     if (meter_) meter(entry.command, entry.address, now);
-    const auto command = static_cast<std::size_t>(entry.command);
-    apply_actions(entry.command, entry.address, now, 0, 0, std::min(deepest_action_[command], spec_.commands[command].scope));
+    apply_actions(entry.command, entry.address, now, 0, 0, deepest_action_[static_cast<std::size_t>(entry.command)]);
   }
   later_.resize(kept);
   for (Cycle& until : in_step_until_) {

@@ -1,15 +1,16 @@
 // The state of one channel's DRAM: which command a wish needs first, when it may be issued, and what issuing does.
-// Flat arrays indexed by (node, command); nothing here allocates after construction.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "moeram/dram/energy.h"
 #include "moeram/dram/frame.h"
 #include "moeram/dram/spec.h"
+#include "moeram/dram/timing.h"
 
 namespace moeram {
 
@@ -24,27 +25,26 @@ class Device {
   int prerequisite(int command, const Address& address, int bank) const;
 
   // Earliest cycle at which timing lets `command` go; only levels down to its scope count, as in 2.0.
-  Cycle ready_at(int command, const Address& address, int bank) const;
+  Cycle ready_at(int command, const Address& address, int bank) const {
+    return bank < 0 ? timing_.ready_below(command, address) : timing_.ready_in_bank(command, bank);
+  }
+  // The same for a command to one bank.
+  Cycle ready_in_bank(int command, int bank) const { return timing_.ready_in_bank(command, bank); }
+  // Of a command to any bank below one node of level 1: not before this.
+  Cycle ready_in_group(int command, int group) const { return timing_.ready_in_group(command, group); }
 
   // Throws EngineError on a half-opened bank if the standard has 2.0's fault of not knowing that state.
   bool row_hit(const Address& address, int bank) const;
   bool row_open(int bank) const { return banks_[static_cast<std::size_t>(bank)].state == BankState::opened; }
 
-  void issue(int command, const Address& address, Cycle now);
+  // `bank` as bank_of() gives it.
+  void issue(int command, const Address& address, int bank, Cycle now);
+  void issue(int command, const Address& address, Cycle now) { issue(command, address, bank_of(address), now); }
 
   // Run what became due by itself (the end of a refresh). Called first in every tick.
   void tick(Cycle now);
   Cycle next_event() const { return next_later_; }
 
-  // The same for a command to one bank.
-  Cycle ready_in_bank(int command, int bank) const {
-    const int* ancestor = &ancestors_[static_cast<std::size_t>(bank * levels_)];
-    Cycle latest = earliest_[static_cast<std::size_t>(ancestor[0] + command)];
-    for (int level = 1; level < checked_levels_[static_cast<std::size_t>(command)]; ++level) {
-      latest = std::max(latest, earliest_[static_cast<std::size_t>(ancestor[level] + command)]);
-    }
-    return latest;
-  }
   // True if the prerequisite of a command is decided by the open row of its bank alone.
   bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)]; }
   std::int32_t open_row(int bank) const { return banks_[static_cast<std::size_t>(bank)].row; }
@@ -84,48 +84,24 @@ class Device {
     int end;
   };
 
-  void update_timing(int command, const Address& address, Cycle now, int latency_class);
-  // A timing row ready for use: the earliest cycle of `following` at a node rises to the issue plus the latency.
-  struct Limit {
-    int following;
-    int window;
-    const Cycle* latency;  // by latency class
-  };
-  struct Limits {
-    std::vector<Limit> own;       // of the node itself
-    std::vector<Limit> siblings;  // of the other nodes of the level
-  };
-  void touch_node(int level, int node, int command, Cycle now, int latency_class);
-  void touch_sibling(int level, int node, int command, Cycle now);
-  const Limits& limits(int level, int command) const { return limits_[static_cast<std::size_t>(level * commands_ + command)]; }
+  std::optional<Action> action_in_bank(std::size_t command) const;
   int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
   void keep_in_step(int node, Cycle until);
   void meter(int command, const Address& address, Cycle now);
-  Cycle earliest_below(int level, int node, int command, const Address& address) const;
   BankRange banks_below(int level, int node) const;
 
   const Spec& spec_;
-  int commands_;
-  int levels_;
-  std::vector<int> checked_levels_;  // [command] levels of which the ready check asks
+  Timing timing_;
+  std::vector<int> fanout_;          // [level] banks below one node
+  std::vector<int> deepest_action_;  // [command] deepest level with an action, -1 none
+  std::vector<int> preq_level_;      // [command] first level with a prerequisite rule, -1 none
   std::vector<bool> only_wants_row_;
-  std::vector<std::uint64_t> bank_versions_;
-  std::vector<int> fanout_;         // [level] banks below one node
-  std::vector<int> level_offset_;   // [level] first node in earliest_
-  std::vector<int> ancestors_;      // [bank][level] offset into earliest_
-  std::vector<Cycle> earliest_;     // [node][command]
-  std::vector<Limits> limits_;      // [level][command]
-  std::vector<int> deepest_row_;    // [command] deepest level with a timing row
-  std::vector<int> deepest_action_; // [command] deepest level with an action
-  std::vector<int> preq_level_;     // [command] first level with a prerequisite rule, -1 none
-  std::vector<int> history_window_; // [level][command]
-  std::vector<int> history_offset_; // [level][command]
-  std::vector<Cycle> history_;      // latest first
+  std::vector<std::optional<Action>> bank_action_;  // [command] the one thing it does in one bank, if it is no more
   std::vector<Bank> banks_;
-  std::vector<int> targets_, next_targets_;  // scratch of update_timing
+  std::vector<std::uint64_t> bank_versions_;
   std::vector<Later> later_;
   Cycle next_later_ = kNever;
   std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step

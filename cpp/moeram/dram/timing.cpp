@@ -1,0 +1,168 @@
+#include "moeram/dram/timing.h"
+
+namespace moeram {
+namespace {
+constexpr Cycle kNeverIssued = -1;
+}
+
+Timing::Timing(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1), rows_(spec.classes.size()) {
+  int nodes = 0;
+  for (int level = 0; level < levels_; ++level) {
+    level_offset_.push_back(nodes);
+    nodes += spec.nodes_at(level);
+  }
+  earliest_.assign(static_cast<std::size_t>(nodes * commands_), 0);
+  for (int bank = 0; bank < spec.banks(); ++bank) {
+    for (int level = 0; level < levels_; ++level) {
+      const int number = bank / (spec.banks() / spec.nodes_at(level));
+      bank_numbers_.push_back(number);
+      bank_nodes_.push_back((level_offset_[static_cast<std::size_t>(level)] + number) * commands_);
+    }
+  }
+  asked_.resize(static_cast<std::size_t>(commands_));
+  blocks_.resize(static_cast<std::size_t>(commands_));
+  for (int level = 0; level < levels_; ++level) {
+    for (int command = 0; command < commands_; ++command) add_block(level, command);
+  }
+}
+
+// A row is dead if it names a level below the scope of the command that it holds back: nobody asks there.
+bool Timing::is_asked(const TimingRow& row, int level) const { return level <= spec_.commands[static_cast<std::size_t>(row.following)].scope; }
+
+void Timing::add_block(int level, int command) {
+  std::vector<const TimingRow*> own, windows, siblings;
+  Block block;
+  block.level = level;
+  for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]) {
+    if (!is_asked(row, level)) continue;
+    (row.sibling ? siblings : row.window > 1 ? windows : own).push_back(&row);
+    LevelList& asked = asked_[static_cast<std::size_t>(row.following)];
+    if (asked.size == 0 || asked.level[asked.size - 1] != level) asked.level[asked.size++] = level;
+    if (row.sibling || row.window == 1) continue;
+    block.window = std::max(block.window, row.window);
+    block.reach = std::max(block.reach, *std::max_element(row.latency.begin(), row.latency.end()));
+  }
+  if (own.empty() && windows.empty() && siblings.empty()) return;
+  block.begin = static_cast<int>(windows_.size());
+  add_rows(own);
+  block.end = static_cast<int>(windows_.size());
+  add_rows(windows);
+  block.windows_end = static_cast<int>(windows_.size());
+  add_rows(siblings);
+  block.siblings_end = static_cast<int>(windows_.size());
+  if (block.window > 0) {
+    block.history = static_cast<int>(history_.size());
+    history_.resize(history_.size() + static_cast<std::size_t>(block.window * spec_.nodes_at(level)), kNeverIssued);
+  }
+  blocks_[static_cast<std::size_t>(command)].push_back(block);
+}
+
+// Rows for the same following command and window become one: the longest latency of each class decides.
+void Timing::add_rows(const std::vector<const TimingRow*>& rows) {
+  const std::size_t begin = windows_.size();
+  for (const TimingRow* row : rows) {
+    std::size_t at = begin;
+    while (at < windows_.size() && (rows_[0][at].following != row->following || windows_[at] != row->window)) ++at;
+    if (at == windows_.size()) {
+      windows_.push_back(row->window);
+      for (auto& of_class : rows_) of_class.push_back({row->following, static_cast<std::int32_t>(row->latency[0])});
+    }
+    for (std::size_t c = 0; c < rows_.size(); ++c) {
+      // Only what opens a row and counts from itself may depend on the class of the row.
+      const Cycle latency = row->latency[c < row->latency.size() ? c : 0];
+      rows_[c][at].latency = std::max(rows_[c][at].latency, static_cast<std::int32_t>(latency));
+    }
+  }
+}
+
+void Timing::issue_in_bank(int command, int bank, Cycle now, int latency_class) {
+  const std::int32_t* numbers = &bank_numbers_[static_cast<std::size_t>(bank * levels_)];
+  const Row* rows = rows_[static_cast<std::size_t>(latency_class)].data();
+  for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
+    const int node = numbers[block.level];
+    touch(block, node, now, rows);
+    if (block.siblings_end == block.windows_end) continue;
+    const int width = spec_.counts[static_cast<std::size_t>(block.level)];
+    const int first = numbers[block.level - 1] * width;
+    touch_beside(block, node, first, first + width, now, rows);
+  }
+}
+
+void Timing::touch(const Block& block, int node, Cycle now, const Row* rows) {
+  Cycle* earliest = earliest_at(block.level, node);
+  for (int i = block.begin; i < block.end; ++i) raise(earliest, rows[i], now);
+  if (block.window == 0) return;
+  Cycle* latest = &history_[static_cast<std::size_t>(block.history + node * block.window)];
+  for (int i = block.window - 1; i > 0; --i) latest[i] = latest[i - 1];
+  latest[0] = now;
+  for (int i = block.end; i < block.windows_end; ++i) {
+    const Cycle from = latest[windows_[static_cast<std::size_t>(i)] - 1];
+    if (from != kNeverIssued) raise(earliest, rows[i], from);
+  }
+}
+
+// The other nodes of [first, last), which have one parent.
+void Timing::touch_beside(const Block& block, int node, int first, int last, Cycle now, const Row* rows) {
+  for (int other = first; other < last; ++other) {
+    if (other == node) continue;
+    Cycle* earliest = earliest_at(block.level, other);
+    for (int i = block.windows_end; i < block.siblings_end; ++i) raise(earliest, rows[i], now);
+  }
+}
+
+// From the channel down along the address, to all children where it has a wildcard.
+void Timing::issue_below(int command, const Address& address, Cycle now, int latency_class) {
+  const auto& blocks = blocks_[static_cast<std::size_t>(command)];
+  if (blocks.empty()) return;
+  const Row* rows = rows_[static_cast<std::size_t>(latency_class)].data();
+  auto block = blocks.begin();
+  targets_.assign(1, 0);
+  for (int level = 0; level <= blocks.back().level; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    const int width = level == 0 ? 1 : spec_.counts[l];
+    const int wanted = level == 0 ? 0 : address[l];
+    next_targets_.clear();
+    for (const int parent : targets_) {
+      for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) next_targets_.push_back(parent * width + child);
+      if (block->level == level && wanted >= 0) touch_beside(*block, parent * width + wanted, parent * width, (parent + 1) * width, now, rows);
+    }
+    targets_.swap(next_targets_);
+    if (block->level != level) continue;
+    for (const int node : targets_) touch(*block, node, now, rows);
+    ++block;
+  }
+}
+
+Cycle Timing::ready_below(int level, int node, int command, const Address& address) const {
+  const auto l = static_cast<std::size_t>(level);
+  Cycle latest = earliest_[static_cast<std::size_t>((level_offset_[l] + node) * commands_ + command)];
+  if (level == spec_.commands[static_cast<std::size_t>(command)].scope || level == spec_.bank_level) return latest;
+  const int width = spec_.counts[l + 1];
+  const int wanted = address[l + 1];
+  for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) {
+    latest = std::max(latest, ready_below(level + 1, node * width + child, command, address));
+  }
+  return latest;
+}
+
+void Timing::canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const {
+  // A limit that has passed and one never set say the same; so does a history entry older than every row that could use it.
+  for (int level = 0; level < levels_; ++level) {
+    for (int label = 0; label < spec_.nodes_at(level); ++label) {
+      const int node = level_offset_[static_cast<std::size_t>(level)] + frame.node(level, label);
+      const Cycle* earliest = &earliest_[static_cast<std::size_t>(node * commands_)];
+      for (int command = 0; command < commands_; ++command) out.push_back(std::max<Cycle>(earliest[command] - now, 0));
+    }
+  }
+  for (const auto& blocks : blocks_) {
+    for (const auto& block : blocks) {
+      if (block.window == 0) continue;
+      for (int label = 0; label < spec_.nodes_at(block.level); ++label) {
+        const Cycle* latest = &history_[static_cast<std::size_t>(block.history + frame.node(block.level, label) * block.window)];
+        for (int i = 0; i < block.window; ++i) out.push_back(latest[i] == kNeverIssued ? -block.reach : std::max(latest[i] - now, -block.reach));
+      }
+    }
+  }
+}
+
+}  // namespace moeram

@@ -1,0 +1,92 @@
+// From which cycle on may each command go at each node of a channel, and what does an issued command let wait?
+// Flat arrays indexed by (node, command); nothing here allocates after construction.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "moeram/dram/frame.h"
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+class Timing {
+ public:
+  explicit Timing(const Spec& spec);
+
+  // `bank` is the flat index of the addressed bank, -1 with wildcards.
+  void issue(int command, const Address& address, int bank, Cycle now, int latency_class) {
+    if (bank >= 0) {
+      issue_in_bank(command, bank, now, latency_class);
+    } else {
+      issue_below(command, address, now, latency_class);
+    }
+  }
+
+  // Earliest cycle for a command to one bank; only levels down to its scope count, as in Ramulator 2.0.
+  Cycle ready_in_bank(int command, int bank) const {
+    const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
+    const LevelList& asked = asked_[static_cast<std::size_t>(command)];
+    Cycle latest = 0;
+    for (int i = 0; i < asked.size; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.level[i]] + command)]);
+    return latest;
+  }
+  // The part of it that the channel and the node below it have in common for all their banks: never later.
+  Cycle ready_in_group(int command, int group) const {
+    const auto c = static_cast<std::size_t>(command);
+    return std::max(earliest_[c], earliest_[static_cast<std::size_t>((1 + group) * commands_) + c]);
+  }
+  // The same for an address with wildcards: the latest of all nodes that it names.
+  Cycle ready_below(int command, const Address& address) const { return ready_below(0, 0, command, address); }
+
+  // Relative to `now`, nodes in the order of the frame.
+  void canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const;
+
+ private:
+  // The earliest cycle of `following` rises to the issue plus the latency. Kept once per latency class.
+  struct Row {
+    std::int32_t following;
+    std::int32_t latency;
+  };
+  // Rows that one command brings to the nodes of one level: [begin, end) count from the issue itself,
+  // [end, windows_end) from an earlier one, [windows_end, siblings_end) act beside the node.
+  struct Block {
+    int level = 0;
+    int begin = 0, end = 0, windows_end = 0, siblings_end = 0;
+    int history = -1;  // first entry in history_, -1 if no row asks for earlier issues
+    int window = 0;    // issues remembered per node
+    Cycle reach = 0;   // an issue this old concerns no row any more
+  };
+  struct LevelList {
+    std::int32_t size = 0;
+    std::int32_t level[kMaxLevels] = {};
+  };
+
+  void add_block(int level, int command);
+  void add_rows(const std::vector<const TimingRow*>& rows);
+  bool is_asked(const TimingRow& row, int level) const;
+  void issue_in_bank(int command, int bank, Cycle now, int latency_class);
+  void issue_below(int command, const Address& address, Cycle now, int latency_class);
+  void touch(const Block& block, int node, Cycle now, const Row* rows);
+  void touch_beside(const Block& block, int node, int first, int last, Cycle now, const Row* rows);
+  void raise(Cycle* earliest, const Row& row, Cycle from) { earliest[row.following] = std::max(earliest[row.following], from + row.latency); }
+  Cycle* earliest_at(int level, int node) { return &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)]; }
+  Cycle ready_below(int level, int node, int command, const Address& address) const;
+
+  const Spec& spec_;
+  int commands_;
+  int levels_;
+  std::vector<int> level_offset_;          // [level] first node in earliest_
+  std::vector<std::int32_t> bank_nodes_;   // [bank][level] offset into earliest_
+  std::vector<std::int32_t> bank_numbers_; // [bank][level] number of the node in its level
+  std::vector<Cycle> earliest_;            // [node][command]
+  std::vector<LevelList> asked_;           // [command] levels of which its ready check asks
+  std::vector<std::vector<Block>> blocks_; // [command] by level, from the channel down
+  std::vector<std::vector<Row>> rows_;     // [latency class]
+  std::vector<int> windows_;               // [row] how many issues back it counts from
+  std::vector<Cycle> history_;             // [block with a window][node], latest first
+  std::vector<int> targets_, next_targets_;  // scratch of issue_below
+};
+
+}  // namespace moeram
