@@ -4,18 +4,10 @@
 #include "moeram/dram/standard.h"
 
 namespace moeram::bind {
-namespace {
 
 namespace py = pybind11;
 
-py::dict resolve_standard(const std::string& standard, const std::string& organization, const std::string& timing,
-                          const std::map<std::string, std::int64_t>& sizes, const std::map<std::string, std::int64_t>& cycles) {
-  DeviceOptions options;
-  options.organization_preset = organization;
-  options.timing_preset = timing;
-  options.organization = sizes;
-  options.timing_cycles = cycles;
-  const Spec spec = resolve(find_standard(standard), options);
+py::dict facts_of(const Spec& spec) {
   py::dict facts;
   facts["standard"] = spec.standard + "@" + spec.edition;
   facts["levels"] = spec.levels;
@@ -24,6 +16,7 @@ py::dict resolve_standard(const std::string& standard, const std::string& organi
   facts["tck_ps"] = spec.tck_ps;
   facts["read_latency_cycles"] = spec.read_latency;
   facts["transaction_bytes"] = spec.transaction_bytes();
+  facts["prefetch"] = spec.prefetch;
   py::list rows;
   for (std::size_t level = 0; level < spec.rows.size(); ++level) {
     for (std::size_t preceding = 0; preceding < spec.rows[level].size(); ++preceding) {
@@ -35,6 +28,23 @@ py::dict resolve_standard(const std::string& standard, const std::string& organi
   }
   facts["rows"] = rows;
   return facts;
+}
+
+Spec resolve_by_names(const std::string& standard, const std::string& organization, const std::string& timing,
+                      const std::map<std::string, std::int64_t>& sizes, const std::map<std::string, std::int64_t>& cycles) {
+  DeviceOptions options;
+  options.organization_preset = organization;
+  options.timing_preset = timing;
+  options.organization = sizes;
+  options.timing_cycles = cycles;
+  return resolve(find_standard(standard), options);
+}
+
+namespace {
+
+py::dict resolve_standard(const std::string& standard, const std::string& organization, const std::string& timing,
+                          const std::map<std::string, std::int64_t>& sizes, const std::map<std::string, std::int64_t>& cycles) {
+  return facts_of(resolve_by_names(standard, organization, timing, sizes, cycles));
 }
 
 }  // namespace

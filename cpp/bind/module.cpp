@@ -5,6 +5,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = MOERAM_VERSION;
   moeram::bind::bind_errors(module);
   moeram::bind::bind_devices(module);
+  moeram::bind::bind_device_probe(module);
   moeram::bind::bind_near_memory(module);
   moeram::bind::bind_ramulator(module);
 }

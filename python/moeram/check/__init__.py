@@ -1,5 +1,7 @@
-"""Checks of the engine against references that others made."""
+"""Checks of the engine: against references that others made, the rules of the standards, and closed forms."""
 
+from moeram.check.commands import CommandReport, Violation, check_commands
 from moeram.check.golden import run_case
+from moeram.check.rulebook import Rulebook, rulebook, rulebook_of_config
 
-__all__ = ["run_case"]
+__all__ = ["CommandReport", "Rulebook", "Violation", "check_commands", "rulebook", "rulebook_of_config", "run_case"]

@@ -1,4 +1,4 @@
-"""`moeram check`: the engine against references."""
+"""`moeram check`: the engine and what it writes against references, rules and closed forms."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from moeram import check
+from moeram.errors import ConfigError, did_you_mean
 
-app = typer.Typer(no_args_is_help=True, help="Check the engine against references.")
+app = typer.Typer(no_args_is_help=True, help="Check the engine against references, rules and closed forms.")
 
 
 @app.callback()
 def main_options() -> None:
-    """Check the engine against references."""
+    """Check the engine against references, rules and closed forms."""
 
 
 @app.command()
@@ -25,3 +26,64 @@ def golden(
     """Run one reference case in a scratch folder and leave what its comparison tool reads in OUT_DIR."""
     for warning in check.run_case(case, output):
         typer.echo(f"warning: {warning}", err=True)
+
+
+@app.command()
+def commands(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Command traces, one per channel; plain or .gz.")
+    ],
+    standard: Annotated[str | None, typer.Option("--standard", help="DRAM standard, such as DDR4@2.0.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Take the device from this moeram-sim or Ramulator 2.0 configuration."),
+    ] = None,
+    org: Annotated[str | None, typer.Option("--org", help="Organisation preset.")] = None,
+    timing: Annotated[str | None, typer.Option("--timing", help="Timing preset.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="KEY=VALUE", help="org.rank=2 or timing.nRCD=17; may be repeated."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Count the violations of every rule.")] = False,
+) -> None:
+    """Check command traces against every timing and state rule of a standard; exit code 1 at a violation."""
+    if (standard is None) == (config is None):
+        raise ConfigError("one of --standard and --config is needed")
+    if config is not None:
+        if org or timing or parameter:
+            raise ConfigError("--config names the whole device; --org, --timing and -p go with --standard")
+        book = check.rulebook_of_config(config)
+    else:
+        sizes, cycles = _overrides(parameter or [])
+        book = check.rulebook(standard, organization=org, timing=timing, sizes=sizes, cycles=cycles)
+    broken = False
+    for file in files:
+        report = check.check_commands(file, book)
+        if report.first is None:
+            typer.echo(f"{file}: {report.commands} commands follow the rules of {book.standard}")
+            continue
+        broken = True
+        typer.echo(report.describe_first())
+        if everything:
+            typer.echo(f"{file}: {sum(report.counts.values())} violations in {report.commands} commands")
+            for rule, count in sorted(report.counts.items(), key=lambda item: (-item[1], item[0])):
+                typer.echo(f"  {count:>8}  {rule}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _overrides(texts: list[str]) -> tuple[dict[str, int], dict[str, int]]:
+    sizes: dict[str, int] = {}
+    cycles: dict[str, int] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        group, _, name = key.partition(".")
+        if not equals or not name:
+            raise ConfigError(f"-p {text}: org.NAME=NUMBER or timing.NAME=NUMBER is expected")
+        if group not in ("org", "timing"):
+            raise ConfigError(f"-p {text}: {group!r} is unknown{did_you_mean(group, ['org', 'timing'])}")
+        try:
+            (sizes if group == "org" else cycles)[name] = int(value, 0)
+        except ValueError:
+            raise ConfigError(f"-p {text}: {value!r} is not a whole number") from None
+    return sizes, cycles
