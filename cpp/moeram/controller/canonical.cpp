@@ -29,7 +29,7 @@ std::vector<std::int64_t> Controller::canonical(const Frame& frame, bool with_re
     for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) add(queue->at(slot));
   }
   out.push_back(static_cast<std::int64_t>(pending_.size()));
-  for (const auto& request : pending_) add(request);
+  for (std::size_t i = 0; i < pending_.size(); ++i) add(pending_[i]);
   return out;
 }
 

@@ -25,10 +25,11 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       row_policy_(make_row_policy(options.row_policy, spec, options.row_policy_cap)),
       low_mark_(options.write_low_watermark * kQueueSize),
       high_mark_(options.write_high_watermark * kQueueSize),
-      read_(kQueueSize, true),
-      write_(kQueueSize, true),
-      active_(kQueueSize, false),
-      priority_(kPriorityQueueSize, false),
+      read_(device_, kQueueSize, true),
+      write_(device_, kQueueSize, true),
+      active_(device_, kQueueSize, false),
+      priority_(device_, kPriorityQueueSize, false),
+      in_use_(static_cast<std::size_t>(spec.banks()), 0),
       issued_(spec.commands.size(), 0) {
   const auto cores = static_cast<std::size_t>(options.cores);
   statistics_.core_row_hits.assign(cores, 0);
@@ -58,7 +59,7 @@ bool Controller::send(Request request) {
     }
   }
   request.arrive = now_;
-  const bool accepted = (is_write ? write_ : read_).push(request, device_);
+  const bool accepted = (is_write ? write_ : read_).push(request);
   if (accepted) quiet_ = false;
   return accepted;
 }
@@ -66,7 +67,7 @@ bool Controller::send(Request request) {
 bool Controller::send_first(Request request) {
   prepare(request);
   quiet_ = false;
-  return priority_.push(request, device_);
+  return priority_.push(request);
 }
 
 void Controller::refuse_again(const Request& request, std::int64_t times) {
@@ -77,7 +78,7 @@ void Controller::tick() {
   ++now_;
   quiet_ = true;
   count_queues(1);
-  device_.tick(now_);
+  if (device_.tick(now_)) state_changed(-1);
   complete_read();
   refresh_->tick(now_, *this);
   const Choice choice = choose();
@@ -113,8 +114,7 @@ Controller::Choice Controller::choose() {
   Choice choice = choose_from(active_);
   if (choice.queue == nullptr) {
     if (!priority_.empty()) {
-      priority_.evaluate(device_);
-      if (priority_.first_ready_at() > now_) return {};
+      if (priority_.first_ready_at(now_) > now_) return {};
       choice = {&priority_, priority_.first(), priority_.next_command(priority_.first())};
     } else {
       update_write_mode();
@@ -126,8 +126,7 @@ Controller::Choice Controller::choose() {
 }
 
 Controller::Choice Controller::choose_from(RequestQueue& queue) {
-  if (queue.empty()) return {};
-  queue.evaluate(device_);
+  if (queue.earliest_ready() > now_) return {};
   const int slot = scheduler_->choose(queue, now_);
   if (slot == RequestQueue::kNone) return {};
   return {&queue, slot, queue.next_command(slot)};
@@ -144,7 +143,9 @@ void Controller::update_write_mode() {
 // A row opened for a request is not closed before that request got its data, not even by a refresh.
 bool Controller::closes_a_row_in_use(const Choice& choice) const {
   if (!spec_.commands[static_cast<std::size_t>(choice.command)].closing) return false;
-  const Address& wanted = choice.queue->at(choice.slot).address;
+  const Request& request = choice.queue->at(choice.slot);
+  if (request.bank >= 0 && in_use_by_many_ == 0) return in_use_[static_cast<std::size_t>(request.bank)] > 0;
+  const Address& wanted = request.address;
   for (int slot = active_.first(); slot != RequestQueue::kNone; slot = active_.next(slot)) {
     const Address& used = active_.at(slot).address;
     bool same = true;
@@ -178,21 +179,37 @@ void Controller::count_row_state(Request& request) {
 
 void Controller::issue(const Choice& choice) {
   const Request request = choice.queue->at(choice.slot);
-  device_.issue(choice.command, request.address, now_);
+  device_.issue(choice.command, request.address, request.bank, now_);
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
     if (request.kind == kRead) {
       pending_.push_back(request);
       pending_.back().depart = now_ + spec_.read_latency;
     }
-    freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
-    choice.queue->remove(choice.slot);
-    if (sink_ != nullptr) sink_->on_final_command(now_, request);
-  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening) {
-    // Unprotected in its own queue if the active one is full.
-    if (!active_.push(request, device_)) return;
-    freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
-    choice.queue->remove(choice.slot);
+    take_out(choice);
+  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(request)) {
+    // Left unprotected in its own queue if the active one is full.
+    use(request, 1);
+    take_out(choice);
+  }
+  if (device_.changes_state(choice.command)) state_changed(device_.changes_only_its_bank(choice.command) ? request.bank : -1);
+  if (sink_ != nullptr && choice.command == request.final_command) sink_->on_final_command(now_, request);
+}
+
+void Controller::take_out(const Choice& choice) {
+  freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
+  if (choice.queue == &active_) use(active_.at(choice.slot), -1);
+  choice.queue->remove(choice.slot);
+}
+
+// Rows that requests of the active queue have open.
+void Controller::use(const Request& request, int change) {
+  (request.bank >= 0 ? in_use_[static_cast<std::size_t>(request.bank)] : in_use_by_many_) += change;
+}
+
+void Controller::state_changed(int bank) {
+  for (RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
+    if (!queue->empty()) queue->state_changed(bank);
   }
 }
 
@@ -203,17 +220,13 @@ Cycle Controller::next_event() {
   Cycle next = std::min(device_.next_event(), refresh_->next_event());
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
-  active_.evaluate(device_);
   next = std::min(next, active_.next_ready_after(now_));
-  if (!active_.empty() && scheduler_->choose(active_, now_) != RequestQueue::kNone) return std::max(next, now_ + 1);
+  if (active_.earliest_ready() <= now_ && scheduler_->choose(active_, now_) != RequestQueue::kNone) return std::max(next, now_ + 1);
   if (!priority_.empty()) {
-    priority_.evaluate(device_);
-    const Cycle ready = priority_.first_ready_at();
+    const Cycle ready = priority_.first_ready_at(now_);
     if (ready > now_) next = std::min(next, ready);
   } else {
-    RequestQueue& queue = write_mode_ ? write_ : read_;
-    queue.evaluate(device_);
-    next = std::min(next, queue.next_ready_after(now_));
+    next = std::min(next, (write_mode_ ? write_ : read_).next_ready_after(now_));
   }
   return std::max(next, now_ + 1);
 }

@@ -1,11 +1,11 @@
 // The generic memory controller of one channel: four queues in order of service, one command a tick.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "moeram/base/ring.h"
 #include "moeram/controller/listener.h"
 #include "moeram/controller/memory_port.h"
 #include "moeram/controller/queue.h"
@@ -100,6 +100,9 @@ class Controller : public MemoryPort {
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request);
   void issue(const Choice& choice);
+  void take_out(const Choice& choice);
+  void use(const Request& request, int change);
+  void state_changed(int bank);
   void prepare(Request& request) const;
 
   const Spec& spec_;
@@ -114,7 +117,9 @@ class Controller : public MemoryPort {
   float low_mark_;
   float high_mark_;
   RequestQueue read_, write_, active_, priority_;
-  std::deque<Request> pending_;
+  std::vector<int> in_use_;  // [bank] requests of the active queue that hold its row
+  int in_use_by_many_ = 0;   // those that hold rows of several banks
+  Ring<Request> pending_;    // reads whose data are on their way, in order of completion
   bool write_mode_ = false;
   bool freed_ = false;
   bool quiet_ = false;  // the last tick did nothing and nothing came since

@@ -4,7 +4,10 @@
 
 namespace moeram {
 
-bool RequestQueue::push(Request request, const Device& device) {
+RequestQueue::RequestQueue(const Device& device, int nominal_size, bool by_bank)
+    : device_(device), row_level_(static_cast<std::size_t>(device.spec().row_level)), nominal_size_(nominal_size), by_bank_(by_bank) {}
+
+bool RequestQueue::push(const Request& request) {
   if (full()) return false;
   if (free_.empty()) {
     free_.push_back(static_cast<int>(slots_.size()));
@@ -12,24 +15,37 @@ bool RequestQueue::push(Request request, const Device& device) {
   }
   const int slot = free_.back();
   free_.pop_back();
-  Entry& item = entry(slot);
-  item = Entry{};
-  item.request = request;
-  item.age = next_age_++;
-  item.previous = last_;
+  const bool loose = !belongs_to_bank(request);
+  entry(slot) = {request, last_, kNone, kNone, kNone, -1, next_age_++, loose};
   (last_ == kNone ? first_ : entry(last_).next) = slot;
   last_ = slot;
   ++size_;
-  stale_ = true;
-  item.loose = !by_bank_ || request.bank < 0 || request.not_before > 0 || !device.only_wants_row(request.final_command);
-  if (item.loose) {
-    loose_.push_back(slot);
+  if (loose) {
+    const bool one_bank = request.bank >= 0 && device_.only_wants_row(request.final_command);
+    loose_.push_back({0, slot, one_bank ? request.bank : -1, -1});
+    earliest_ready_ = 0;
   } else {
-    if (banks_.empty()) banks_.resize(static_cast<std::size_t>(device.spec().banks()));
-    row_level_ = static_cast<std::size_t>(device.spec().row_level);
     link_to_bank(slot, request.bank);
   }
   return true;
+}
+
+// All that are kept by bank must have the same final command, so that the hits of a bank are ready together.
+bool RequestQueue::belongs_to_bank(const Request& request) {
+  if (!by_bank_ || request.bank < 0 || request.not_before > 0) return false;
+  if (banks_.empty() && device_.only_wants_row(request.final_command)) open_banks(request.final_command);
+  return request.final_command == hit_command_;
+}
+
+void RequestQueue::open_banks(int final_command) {
+  const Spec& spec = device_.spec();
+  hit_command_ = final_command;
+  banks_.resize(static_cast<std::size_t>(spec.banks()));
+  const int nodes = spec.nodes_at(1);
+  banks_per_node_ = spec.banks() / nodes;
+  for (const int command : {final_command, spec.open_one, spec.close_one}) {
+    for (int node = 0; node < nodes; ++node) groups_.push_back({command, node, kNever, {}});
+  }
 }
 
 void RequestQueue::remove(int slot) {
@@ -37,30 +53,43 @@ void RequestQueue::remove(int slot) {
   (item.previous == kNone ? first_ : entry(item.previous).next) = item.next;
   (item.next == kNone ? last_ : entry(item.next).previous) = item.previous;
   if (item.loose) {
-    loose_.erase(std::find(loose_.begin(), loose_.end(), slot));
+    loose_.erase(std::find_if(loose_.begin(), loose_.end(), [&](const Loose& wish) { return wish.slot == slot; }));
   } else {
     unlink_from_bank(slot, item.request.bank);
   }
   free_.push_back(slot);
   --size_;
-  stale_ = true;  // the earliest ready time may have been its own
+}
+
+void RequestQueue::state_changed(int bank) {
+  for (auto& wish : loose_) {
+    if (bank >= 0 && wish.bank >= 0 && wish.bank != bank) continue;
+    wish.ready = 0;
+    wish.command = -1;
+    earliest_ready_ = 0;
+  }
+  if (banks_.empty()) return;
+  if (bank >= 0) {
+    if (Bank& changed = banks_[static_cast<std::size_t>(bank)]; changed.first != kNone) find_leaders(changed, bank);
+    return;
+  }
+  for (std::size_t number = 0; number < banks_.size(); ++number) {
+    if (banks_[number].first != kNone) find_leaders(banks_[number], static_cast<int>(number));
+  }
 }
 
 void RequestQueue::link_to_bank(int slot, int number) {
   Bank& bank = banks_[static_cast<std::size_t>(number)];
   if (bank.first == kNone) {
-    occupied_.push_back(number);
     bank.first = slot;
-    bank.hit = bank.other = kNone;
-    bank.state_version = 0;
-    bank.open = false;
+    bank.open = device_.row_open(number);
+    bank.row = device_.open_row(number);
   } else {
     entry(bank.last).bank_next = slot;
     entry(slot).bank_previous = bank.last;
   }
   bank.last = slot;
-  bank.stale = true;
-  if (int& leader = hits(bank, slot) ? bank.hit : bank.other; leader == kNone) leader = slot;
+  if ((hits(bank, slot) ? bank.hit : bank.other).slot == kNone) lead(bank, number, slot);
 }
 
 void RequestQueue::unlink_from_bank(int slot, int number) {
@@ -68,18 +97,50 @@ void RequestQueue::unlink_from_bank(int slot, int number) {
   const Entry& item = entry(slot);
   (item.bank_previous == kNone ? bank.first : entry(item.bank_previous).bank_next) = item.bank_next;
   (item.bank_next == kNone ? bank.last : entry(item.bank_next).bank_previous) = item.bank_previous;
-  if (bank.hit == slot || bank.other == slot) {
-    // The next one that wants the same; all before it want something else.
-    const bool hit = bank.hit == slot;
-    int heir = item.bank_next;
-    while (heir != kNone && hits(bank, heir) != hit) heir = entry(heir).bank_next;
-    (hit ? bank.hit : bank.other) = heir;
-    bank.stale = stale_ = true;
+  if (bank.hit.slot != slot && bank.other.slot != slot) return;
+  // The next one that wants the same takes its place; all before it want something else.
+  const bool hit = bank.hit.slot == slot;
+  Leader& leader = hit ? bank.hit : bank.other;
+  int heir = item.bank_next;
+  while (heir != kNone && hits(bank, heir) != hit) heir = entry(heir).bank_next;
+  if (heir == kNone) {
+    drop(leader);
+  } else {
+    leader.slot = heir;
+    groups_[static_cast<std::size_t>(leader.group)].wishes[static_cast<std::size_t>(leader.place)].slot = heir;
   }
-  if (bank.first == kNone) {
-    *std::find(occupied_.begin(), occupied_.end(), number) = occupied_.back();
-    occupied_.pop_back();
+}
+
+void RequestQueue::find_leaders(Bank& bank, int number) {
+  drop(bank.hit);
+  drop(bank.other);
+  bank.open = device_.row_open(number);
+  bank.row = device_.open_row(number);
+  for (int slot = bank.first; slot != kNone && (bank.other.slot == kNone || (bank.open && bank.hit.slot == kNone)); slot = entry(slot).bank_next) {
+    if ((hits(bank, slot) ? bank.hit : bank.other).slot == kNone) lead(bank, number, slot);
   }
+}
+
+void RequestQueue::lead(Bank& bank, int number, int slot) {
+  const bool hit = hits(bank, slot);
+  const Kind kind = hit ? kHit : bank.open ? kClose : kOpen;
+  const int index = static_cast<int>(kind) * static_cast<int>(groups_.size() / kKinds) + number / banks_per_node_;
+  Group& group = groups_[static_cast<std::size_t>(index)];
+  (hit ? bank.hit : bank.other) = {slot, index, static_cast<int>(group.wishes.size())};
+  group.wishes.push_back({0, slot, number});
+  group.earliest = earliest_ready_ = 0;
+}
+
+void RequestQueue::drop(Leader& leader) {
+  if (leader.slot == kNone) return;
+  Group& group = groups_[static_cast<std::size_t>(leader.group)];
+  const Wish& last = group.wishes.back();
+  Bank& moved = banks_[static_cast<std::size_t>(last.bank)];
+  (moved.hit.slot == last.slot ? moved.hit : moved.other).place = leader.place;
+  group.wishes[static_cast<std::size_t>(leader.place)] = last;
+  group.wishes.pop_back();
+  if (group.wishes.empty()) group.earliest = kNever;
+  leader.slot = kNone;
 }
 
 bool RequestQueue::older(int a, int b) const {
@@ -88,68 +149,52 @@ bool RequestQueue::older(int a, int b) const {
   return x.request.arrive != y.request.arrive ? x.request.arrive < y.request.arrive : x.age < y.age;
 }
 
-void RequestQueue::evaluate_changed(const Device& device) {
-  const bool all = evaluated_version_ != device.version();
-  earliest_ready_ = kNever;
-  for (const int number : occupied_) {
-    Bank& bank = banks_[static_cast<std::size_t>(number)];
-    if (all || bank.stale) evaluate_bank(number, device);
-    earliest_ready_ = std::min({earliest_ready_, bank.hit_ready, bank.other_ready});
-  }
-  for (const int slot : loose_) {
-    Entry& item = entry(slot);
-    if (all || item.next_command < 0) evaluate_loose(item, device);
-    earliest_ready_ = std::min(earliest_ready_, item.ready_at);
-  }
-  evaluated_version_ = device.version();
-  stale_ = false;
-}
-
-void RequestQueue::evaluate_loose(Entry& item, const Device& device) {
-  const Request& request = item.request;
-  item.next_command = device.prerequisite(request.final_command, request.address, request.bank);
-  item.ready_at = device.ready_at(item.next_command, request.address, request.bank);
-  if (item.next_command == request.final_command) item.ready_at = std::max(item.ready_at, request.not_before);
-}
-
-void RequestQueue::evaluate_bank(int number, const Device& device) {
-  Bank& bank = banks_[static_cast<std::size_t>(number)];
-  if (bank.state_version != device.bank_version(number)) find_leaders(bank, number, device);
-  const int opening = bank.open ? device.spec().close_one : device.spec().open_one;
-  if (bank.stale) {
-    if (bank.hit != kNone) entry(bank.hit).next_command = at(bank.hit).final_command;
-    if (bank.other != kNone) entry(bank.other).next_command = opening;
-    bank.stale = false;
-  }
-  bank.hit_ready = bank.hit == kNone ? kNever : device.ready_in_bank(at(bank.hit).final_command, number);
-  bank.other_ready = bank.other == kNone ? kNever : device.ready_in_bank(opening, number);
-}
-
-void RequestQueue::find_leaders(Bank& bank, int number, const Device& device) {
-  bank.state_version = device.bank_version(number);
-  bank.open = device.row_open(number);
-  bank.row = device.open_row(number);
-  bank.hit = bank.other = kNone;
-  bank.stale = true;
-  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (bank.open && bank.hit == kNone)); slot = entry(slot).bank_next) {
-    if (int& leader = hits(bank, slot) ? bank.hit : bank.other; leader == kNone) leader = slot;
-  }
-}
-
-int RequestQueue::find_oldest_ready(Cycle now) const {
+int RequestQueue::find_oldest_ready(Cycle now) {
   int best = kNone;
-  const auto consider = [&](int slot) {
-    if (best == kNone || older(slot, best)) best = slot;
-  };
-  for (const int number : occupied_) {
-    const Bank& bank = banks_[static_cast<std::size_t>(number)];
-    if (bank.hit_ready <= now) consider(bank.hit);
-    if (bank.other_ready <= now) consider(bank.other);
+  Cycle earliest = kNever;
+  for (auto& group : groups_) {
+    if (group.earliest <= now) look_at(group, now, best);
+    earliest = std::min(earliest, group.earliest);
   }
-  for (const int slot : loose_) {
-    if (entry(slot).ready_at <= now) consider(slot);
+  for (auto& wish : loose_) {
+    if (wish.ready <= now) look_at(wish);
+    if (wish.ready <= now && (best == kNone || older(wish.slot, best))) best = wish.slot;
+    earliest = std::min(earliest, wish.ready);
   }
+  earliest_ready_ = earliest;
   return best;
+}
+
+void RequestQueue::look_at(Group& group, Cycle now, int& best) {
+  group.earliest = device_.ready_in_group(group.command, group.node);
+  if (group.earliest > now) return;
+  Cycle earliest = kNever;
+  for (auto& wish : group.wishes) {
+    if (wish.ready <= now) {
+      wish.ready = device_.ready_in_bank(group.command, wish.bank);
+      if (wish.ready <= now && (best == kNone || older(wish.slot, best))) {
+        best = wish.slot;
+        entry(best).next_command = group.command;
+      }
+    }
+    earliest = std::min(earliest, wish.ready);
+  }
+  group.earliest = earliest;
+}
+
+void RequestQueue::look_at(Loose& wish) {
+  Entry& item = entry(wish.slot);
+  const Request& request = item.request;
+  if (wish.command < 0) wish.command = device_.prerequisite(request.final_command, request.address, request.bank);
+  item.next_command = wish.command;
+  wish.ready = device_.ready_at(wish.command, request.address, request.bank);
+  if (wish.command == request.final_command) wish.ready = std::max(wish.ready, request.not_before);
+}
+
+Cycle RequestQueue::first_ready_at(Cycle now) {
+  Loose& wish = loose_.front();
+  if (wish.ready <= now) look_at(wish);
+  return wish.ready;
 }
 
 Cycle RequestQueue::find_next_ready(Cycle now) const {
@@ -157,12 +202,12 @@ Cycle RequestQueue::find_next_ready(Cycle now) const {
   const auto consider = [&](Cycle ready) {
     if (ready > now) next = std::min(next, ready);
   };
-  for (const int number : occupied_) {
-    const Bank& bank = banks_[static_cast<std::size_t>(number)];
-    consider(bank.hit_ready);
-    consider(bank.other_ready);
+  for (const auto& group : groups_) {
+    consider(group.earliest);
+    if (group.earliest > now) continue;
+    for (const auto& wish : group.wishes) consider(wish.ready);
   }
-  for (const int slot : loose_) consider(entry(slot).ready_at);
+  for (const auto& wish : loose_) consider(wish.ready);
   return next;
 }
 

@@ -23,7 +23,6 @@ Device::Device(const Spec& spec) : spec_(spec), timing_(spec), banks_(static_cas
     only_wants_row_.push_back(preq_level_[command] == spec.bank_level && spec.prerequisites[bank][command] == Prerequisite::row_open);
     bank_action_.push_back(action_in_bank(command));
   }
-  bank_versions_.assign(banks_.size(), 1);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
 }
@@ -139,7 +138,6 @@ void Device::issue(int command, const Address& address, int bank, Cycle now) {
     later_.push_back({facts.apply_later, address, now + facts.apply_after});
     next_later_ = std::min(next_later_, later_.back().due);
   }
-  ++version_;
 }
 
 // From the channel down along the address, to all children where it has a wildcard, as far as the command's scope.
@@ -169,7 +167,6 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
   for (int b = banks.begin; b < banks.end; ++b) {
     if (same_only && b - banks.begin != number) continue;
     Bank& bank = banks_[static_cast<std::size_t>(b)];
-    ++bank_versions_[static_cast<std::size_t>(b)];
     switch (action) {
       case Action::open_row:
       case Action::open_row_in_all_banks:
@@ -194,8 +191,7 @@ void Device::keep_in_step(int node, Cycle until) {
   next_later_ = std::min(next_later_, until + 1);
 }
 
-void Device::tick(Cycle now) {
-  if (now < next_later_) return;
+bool Device::apply_due(Cycle now) {
   next_later_ = kNever;
   std::size_t kept = 0;
   for (auto& entry : later_) {
@@ -212,7 +208,7 @@ void Device::tick(Cycle now) {
     if (until >= now) next_later_ = std::min(next_later_, until + 1);
     if (until < now) until = -1;
   }
-  ++version_;
+  return true;
 }
 
 void Device::meter(int command, const Address& address, Cycle now) {

@@ -41,19 +41,17 @@ class Device {
   void issue(int command, const Address& address, int bank, Cycle now);
   void issue(int command, const Address& address, Cycle now) { issue(command, address, bank_of(address), now); }
 
-  // Run what became due by itself (the end of a refresh). Called first in every tick.
-  void tick(Cycle now);
+  // Has issuing it an effect on the state of banks, and on that of the addressed bank alone?
+  bool changes_state(int command) const { return deepest_action_[static_cast<std::size_t>(command)] >= 0; }
+  bool changes_only_its_bank(int command) const { return bank_action_[static_cast<std::size_t>(command)].has_value(); }
+
+  // Run what became due by itself (the end of a refresh); true if that was anything. Called first in every tick.
+  bool tick(Cycle now) { return now >= next_later_ && apply_due(now); }
   Cycle next_event() const { return next_later_; }
 
   // True if the prerequisite of a command is decided by the open row of its bank alone.
   bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)]; }
   std::int32_t open_row(int bank) const { return banks_[static_cast<std::size_t>(bank)].row; }
-  // Changes whenever a bank's state may have changed; never 0.
-  std::uint64_t bank_version(int bank) const { return bank_versions_[static_cast<std::size_t>(bank)]; }
-
-  // Changes whenever an answer of prerequisite() or ready_at() may have changed.
-  std::uint64_t version() const { return version_; }
-
   // Latency class of the row opened last in a bank.
   int open_class(int bank) const { return banks_[static_cast<std::size_t>(bank)].latency_class; }
   int class_of_row(std::int32_t row) const;
@@ -90,6 +88,7 @@ class Device {
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
   void keep_in_step(int node, Cycle until);
+  bool apply_due(Cycle now);
   void meter(int command, const Address& address, Cycle now);
   BankRange banks_below(int level, int node) const;
 
@@ -101,11 +100,9 @@ class Device {
   std::vector<bool> only_wants_row_;
   std::vector<std::optional<Action>> bank_action_;  // [command] the one thing it does in one bank, if it is no more
   std::vector<Bank> banks_;
-  std::vector<std::uint64_t> bank_versions_;
   std::vector<Later> later_;
   Cycle next_later_ = kNever;
   std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step
-  std::uint64_t version_ = 1;
   std::int32_t row_origin_ = 0;
   std::unique_ptr<EnergyMeter> meter_;
 };

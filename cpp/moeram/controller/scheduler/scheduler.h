@@ -9,12 +9,12 @@
 
 namespace moeram {
 
-// The queue is evaluated before the call. The answer is the slot of a request whose next command is ready at `now`, or
-// RequestQueue::kNone. A scheduler may keep state but must not change the queue.
+// The answer is the slot of a request whose next command is ready at `now`, or
+// RequestQueue::kNone. A scheduler may keep state but must not add or remove requests.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  virtual int choose(const RequestQueue& queue, Cycle now) = 0;
+  virtual int choose(RequestQueue& queue, Cycle now) = 0;
   virtual std::string name() const = 0;
 };
 
