@@ -1,0 +1,160 @@
+"""Memory with a unit at every bank, as closed forms of its timing (fidelity analytic).
+
+The form is that of sieve.md 5.1: for each matrix of an expert the token's vector is written to every channel's buffer, all banks
+multiply column by column, results are read. Banks of a channel share the vector, so outputs lie in different banks; what is left of
+the banks splits the inputs (K-split), whose partial sums the GPU adds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from moeram.errors import ConfigError
+from moeram.hardware.priced import Priced
+from moeram.model import MoEModel
+from moeram.options import Options, build, config_names, load_config
+from moeram.units import Bytes, GbPerS, Ns, Ps
+
+Count = Annotated[int, Field(ge=1)]
+ELEMENT_BYTES = 2
+_MOST_SPLITS = 64
+
+
+class PimMemory(Options):
+    """The memory of one GPU; timing in cycles of tck_ps. See configs/memories/hbm3e_pim.yaml for the meaning of each value.
+
+    layout: "k_split" or "output_split" (every output wholly in one bank, banks without one idle).
+    least_use: a K-split is as coarse as uses this share of the units. attention_overhead: time of decode
+    attention over the time of its cache's bytes at the units' peak.
+    """
+
+    name: str
+    description: str
+    stacks: Count
+    pseudochannels_per_stack: Count
+    banks_per_pseudochannel: Count
+    capacity_bytes: Annotated[Bytes, Field(ge=1)]
+    external_gb_per_s: Annotated[GbPerS, Field(gt=0)]
+    row_bytes: Annotated[Bytes, Field(ge=1)]
+    column_bytes: Annotated[Bytes, Field(ge=1)]
+    lanes: Count
+    accumulator_bytes: Count
+    dual_row_buffer: bool
+    layout: Literal["k_split", "output_split"]
+    least_use: Annotated[float, Field(gt=0, le=1)]
+    attention_overhead: Annotated[float, Field(ge=1)]
+    tck_ps: Annotated[Ps, Field(ge=1)]
+    nrcd: Count
+    nrp: Count
+    ncl: Count
+    nccd_s: Count
+    nccd_l: Count
+    nrtp: Count
+    nbl: Count
+    refresh_interval_ns: Annotated[Ns, Field(gt=0)]
+    refresh_ns: Annotated[Ns, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _time_between_refreshes(self) -> PimMemory:
+        if self.refresh_ns >= self.refresh_interval_ns:
+            raise ValueError(f"a refresh of {self.refresh_ns} ns every {self.refresh_interval_ns} ns leaves no time")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """Pseudochannels of all stacks."""
+        return self.stacks * self.pseudochannels_per_stack
+
+    @property
+    def units(self) -> int:
+        """Units of all banks."""
+        return self.channels * self.banks_per_pseudochannel
+
+    @property
+    def awake(self) -> float:
+        """Share of the time that refresh leaves."""
+        return 1 - self.refresh_ns / self.refresh_interval_ns
+
+    @property
+    def peak_bytes_per_ps(self) -> float:
+        """What all units read with every column command: a column each in tCCD_L."""
+        return self.units * self.column_bytes / (self.nccd_l * self.tck_ps)
+
+    def roofline_ps(self, model: MoEModel) -> float:
+        """Time of one token's expert at the units' peak."""
+        return model.expert_bytes / self.peak_bytes_per_ps
+
+    def token_ps(self, model: MoEModel) -> float:
+        """Time of one token through one expert: gate and up together, then down; the activation is the GPU's (X6).
+
+        Raises:
+            ConfigError: weights that are not 16 bits wide.
+        """
+        if model.bytes_per_weight != ELEMENT_BYTES or not model.precision.experts.whole_bytes:
+            raise ConfigError(
+                f"{self.name}: units multiply 16-bit weights, {model.name} has {model.precision.experts.name}"
+            )
+        hidden, inner = model.hidden_size, model.expert_intermediate_size
+        cycles = self._phase(2 * inner, hidden) + self._phase(hidden, inner)
+        return cycles * self.tck_ps / self.awake
+
+    def expert_ps(self, tokens: NDArray[np.int64], model: MoEModel) -> Priced:
+        """Price experts with so many tokens each [n]: a chain of single tokens without reuse of weights (sieve.md 5)."""
+        return Priced(
+            time_ps=np.ceil(tokens * self.token_ps(model)).astype(np.int64),
+            bound_ps=np.floor(tokens * self.roofline_ps(model)).astype(np.int64),
+            fidelity="analytic",
+        )
+
+    def attention_ps(self, cache_bytes: NDArray[np.int64]) -> Priced:
+        """Price decode attention over caches [n] of so many bytes, spread over all channels."""
+        bound = cache_bytes / self.peak_bytes_per_ps
+        return Priced(
+            time_ps=np.ceil(bound * self.attention_overhead / self.awake).astype(np.int64),
+            bound_ps=np.floor(bound).astype(np.int64),
+            fidelity="analytic",
+        )
+
+    def _phase(self, outputs: int, inputs: int) -> int:
+        """Cycles of one matrix, cut as coarsely as keeps the units used: finer cuts leave more partial sums to the GPU."""
+        if self.layout == "output_split":
+            return self._split(outputs, inputs, 1)
+        used = {
+            split: outputs * split / (-(-outputs * split // self.units) * self.units)
+            for split in range(1, _MOST_SPLITS)
+        }
+        enough = min(self.least_use, max(used.values()))
+        return self._split(outputs, inputs, next(split for split, share in used.items() if share >= enough))
+
+    def _split(self, outputs: int, inputs: int, split: int) -> int:
+        """Cycles of one matrix with its inputs cut in `split` parts."""
+        part = -(-inputs // split)
+        tiles = -(-outputs * split // self.units)
+        columns = tiles * -(-part // self.lanes)
+        rows = -(-columns * self.column_bytes // self.row_bytes)
+        write = -(-part * ELEMENT_BYTES // self.column_bytes) * self.nccd_s
+        bursts = -(-tiles * self.banks_per_pseudochannel * self.accumulator_bytes // self.column_bytes)
+        # The next row opens behind the multiplications where a second row buffer holds it.
+        opened = 1 if self.dual_row_buffer else rows
+        row_overhead = opened * (self.nrcd + self.nrtp - self.nccd_l + self.nrp)
+        read = bursts * self.nccd_s + self.ncl + self.nbl
+        return write + columns * self.nccd_l + row_overhead + read
+
+
+def load_memory(name_or_path: str | Path) -> PimMemory:
+    """Return a memory by name ("hbm3e_pim") or path.
+
+    Raises:
+        ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
+    """
+    return build(PimMemory, load_config("memories", name_or_path))
+
+
+def memory_names() -> list[str]:
+    """Return the names of the shipped memories."""
+    return config_names("memories")
