@@ -1,0 +1,260 @@
+"""GPUs whose memory computes (sieve.md 3 to 5): attention data-parallel, experts spread over the GPUs, each expert computed by the
+GPU or by its memory as a schedule decides anew in every layer and step.
+
+The weights lie once, in the GPU's own memory; a GPU reaches no other GPU's memory. All layers of a step are planned and priced at
+once, as arrays [layers, GPUs]; a layer ends for all GPUs with the combine of its results.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from moeram.errors import CapacityError, ConfigError
+from moeram.hardware.gpu import Gpu
+from moeram.hardware.network import Network
+from moeram.hardware.pim_memory import PimMemory
+from moeram.hardware.priced import worst
+from moeram.model import MoEModel
+from moeram.options import Options
+from moeram.schedule import Observation, Plan, SchedulePolicy
+from moeram.schedule.pimoe import unit_times
+from moeram.serving.overlap import TaskGraph
+from moeram.serving.pricing.model_work import ModelWork, StepWork
+from moeram.serving.pricing.routed import RoutedTokens
+from moeram.serving.step import PricedStep, Step
+
+# X14: an expert id and a weight for each token and slot.
+ROUTING_ENTRY_BYTES = 4
+
+
+class GpuPimOptions(Options):
+    """interleaved: two micro-batches are in flight, one in attention while the other is in its experts (X5); otherwise they follow.
+
+    memory_layout: "tensor", every expert over all channels, or "expert", one stack holds it (X13). dense: weights outside the routed
+    experts are "replicated" in every GPU, or "sharded" (tensor parallelism: tokens are gathered and results reduced in each layer).
+    router_us: router and metadata of a layer, assumption: two kernels.
+    """
+
+    interleaved: bool = True
+    memory_layout: Literal["tensor", "expert"] = "tensor"
+    dense: Literal["replicated", "sharded"] = "replicated"
+    router_us: Annotated[float, Field(ge=0)] = 10.0
+
+
+class GpuPimPricer:
+    """n GPUs with computing memory."""
+
+    def __init__(
+        self,
+        model: MoEModel,
+        gpu: Gpu,
+        memory: PimMemory,
+        network: Network,
+        routed: RoutedTokens,
+        schedule: SchedulePolicy,
+        options: GpuPimOptions | None = None,
+        *,
+        dtype: str = "bfloat16",
+    ) -> None:
+        self.gpus = network.topology.nodes
+        if model.experts % self.gpus:
+            raise ConfigError(f"experts: {model.experts} experts cannot be dealt out evenly to {self.gpus} GPUs")
+        self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
+        self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
+        self._work = ModelWork(model)
+        self._token_ps, self._roofline_ps = memory.token_ps(model), memory.roofline_ps(model)
+        routed_bytes = len(model.moe_layers) * model.experts * model.expert_bytes
+        self._shards = self.gpus if self._options.dense == "sharded" else 1
+        dense_bytes = (model.weight_bytes - routed_bytes) // self._shards
+        room = memory.capacity_bytes - routed_bytes // self.gpus - dense_bytes
+        if room <= 0:
+            raise CapacityError(
+                f"{model.name} leaves no room for caches in {self.gpus} x {memory.capacity_bytes} bytes: "
+                f"{routed_bytes // self.gpus} of experts and {dense_bytes} of everything else ({self._options.dense}) in each"
+            )
+        self.kv_capacity_tokens = self.gpus * (room // max(model.kv_bytes_per_token, 1))
+
+    def price(self, step: Step) -> PricedStep:
+        """Return what a step takes; the schedule learns from it."""
+        work = self._work.of(step)
+        counts = self._routed.counts(step).reshape(self._routed.layers * self.gpus, -1)
+        dispatch_ps, combine_ps = self._exchanges(counts)
+        observation = self._observe(step, work, counts, dispatch_ps + combine_ps)
+        plan = self._schedule.plan(observation)
+        times = self._resources(observation, plan)
+        layers_ps = self._layers_ps(times, dispatch_ps, combine_ps, work, plan)
+        used = plan.on_memory & observation.activated
+        self._schedule.observe(counts[used], observation.memory_ps[used])
+        head_ps = self._head_ps(work)
+        time_ps = int(np.ceil(layers_ps.sum() + head_ps))
+        return PricedStep(
+            time_ps=time_ps,
+            bound_ps=min(self._bound_ps(counts, work), time_ps),
+            fidelity=worst("analytic", self._network.fidelity),
+            parts_ps=self._parts(
+                times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps, time_ps
+            ),
+            moved_bytes=self._moved(work, counts, plan),
+        )
+
+    def _observe(
+        self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]
+    ) -> Observation:
+        model, layers, n = self._model, self._routed.layers, len(counts)
+        bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+        weights = model.expert_parameters
+        activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
+        tokens = work.tokens / self.gpus
+        prompt_ps = work.prefill_attention_ops / self.gpus / layers / peak
+        moved = (
+            self._work.dense_bytes
+            + (work.state_bytes + work.kv_written_bytes + work.prefill_attention_bytes) / self.gpus
+        )
+        attention = float(self._memory.attention_ps(np.array(work.attention_bytes // self.gpus)).time_ps) / layers
+        on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
+        return Observation(
+            tokens=counts,
+            gpu_memory_ps=((counts > 0) * model.expert_bytes + counts * activations) / bandwidth,
+            gpu_compute_ps=2 * weights * counts / peak,
+            gpu_base_memory_ps=np.full(n, moved / layers / bandwidth),
+            gpu_base_compute_ps=np.full(n, 2 * self._work.dense_parameters * tokens / layers / peak + prompt_ps),
+            memory_ps=counts * self._token_ps,
+            memory_roofline_ps=counts * self._roofline_ps,
+            attention_ps=np.full(n, attention),
+            gpu_attention_ps=np.full(n, on_gpu),
+            comm_ps=np.repeat(comm_ps, self.gpus),
+            memory_units=self._memory.stacks,
+            unit_of_expert=np.arange(counts.shape[1]) % self._memory.stacks,
+            requests=max(len(step.decode), 1),
+            tokens_per_request=step.tokens_per_request,
+        )
+
+    def _resources(self, observation: Observation, plan: Plan) -> dict[str, NDArray[np.float64]]:
+        """Return how long each resource works in each layer and GPU, [layers, GPUs]."""
+        on_gpu, used = observation.activated & ~plan.on_memory, observation.activated & plan.on_memory
+        attention = observation.attention_ps if plan.attention_on_memory else np.zeros_like(observation.attention_ps)
+        on_gpu_attention = np.zeros_like(attention) if plan.attention_on_memory else observation.gpu_attention_ps
+        if self._options.memory_layout == "tensor":
+            experts = np.where(used, observation.memory_ps, 0.0).sum(axis=1)
+        else:
+            assert observation.unit_of_expert is not None
+            experts = unit_times(observation, used, observation.unit_of_expert, observation.memory_units).max(axis=1)
+        times = {
+            "load": np.where(on_gpu, observation.gpu_memory_ps, 0.0).sum(axis=1),
+            "gemm": np.where(on_gpu, observation.gpu_compute_ps, 0.0).sum(axis=1),
+            "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
+            "attention": attention,
+            "experts in memory": experts,
+        }
+        return {name: time.reshape(-1, self.gpus) for name, time in times.items()}
+
+    def _layers_ps(
+        self,
+        times: dict[str, NDArray[np.float64]],
+        dispatch_ps: NDArray[np.float64],
+        combine_ps: NDArray[np.float64],
+        work: StepWork,
+        plan: Plan,
+    ) -> NDArray[np.float64]:
+        """Return the time of each layer [layers]: the graph of sieve.md 4, numbers are those of its tasks."""
+        graph, maps_ps = TaskGraph(), self._maps_ps(work)
+        dense_ps = self._dense_ps(work)
+        graph.add("gather", dense_ps / 2, resource="network", together=True)
+        graph.add("projections", times["base"], after=["gather"], resource="gpu")
+        graph.add("attention", times["attention"], after=["projections"], resource="memory")
+        graph.add("reduce", dense_ps / 2, after=["attention"], resource="network", together=True)
+        graph.add("router", self._options.router_us * 1e6, after=["reduce"], resource="gpu")  # 2
+        graph.add("maps", maps_ps, after=["router"], resource="network", together=True)  # 3, 4
+        graph.add("dispatch", dispatch_ps[:, None], after=["maps"], resource="network", together=True)  # 5a
+        graph.add("schedule", plan.charged_ps, after=["maps"])  # 5b
+        graph.add("load", times["load"], after=["schedule"], resource="external")  # 6a
+        graph.add("gemm", times["gemm"], after=["schedule", "dispatch"], resource="gpu")  # 7a
+        graph.add("memory", times["experts in memory"], after=["schedule", "dispatch"], resource="memory")  # 6b, 7b, 8
+        graph.add(
+            "combine", combine_ps[:, None], after=["load", "gemm", "memory"], resource="network", together=True
+        )  # 9
+        chain = graph.end_ps("combine").max(axis=-1)
+        if not self._options.interleaved:
+            return chain
+        gpu = np.maximum(graph.busy_ps("gpu"), times["base"] + times["load"]).max(axis=-1)
+        memory = graph.busy_ps("memory").max(axis=-1)
+        network = graph.busy_ps("network").max(axis=-1)
+        # Two micro-batches are under way: a layer takes no less than half of its chain, nor than its busiest resource.
+        return np.max([gpu, memory, network, chain / 2], axis=0)
+
+    def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return dispatch and combine of each layer [layers]; sources are even, since attention is data-parallel (X17)."""
+        received = counts.reshape(-1, self.gpus, counts.shape[1]).sum(axis=2)
+        vector = self._model.hidden_size * self._model.bytes_per_activation
+        matrix = np.repeat(received[:, None, :] * (vector / self.gpus), self.gpus, axis=1)
+        there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
+        return there.astype(float), back.astype(float)
+
+    def _maps_ps(self, work: StepWork) -> int:
+        entries = work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES
+        return int(self._network.collective_ps("all_gather", entries)) if self.gpus > 1 else 0
+
+    def _dense_ps(self, work: StepWork) -> int:
+        """Time of gathering tokens and reducing results around sharded projections, of one layer."""
+        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
+        return int(self._network.collective_ps("all_reduce", vector)) if self._shards > 1 else 0
+
+    def _head_ps(self, work: StepWork) -> float:
+        moved = self._work.head_bytes / self._shards / (self._gpu.bytes_per_ps * self._gpu.memory_efficiency)
+        return max(moved, 2 * self._work.head_parameters * work.logit_tokens / self.gpus / self._peak())
+
+    def _peak(self) -> float:
+        return self._gpu.peak_flops_per_ps(self._dtype) * self._gpu.compute_efficiency
+
+    def _bound_ps(self, counts: NDArray[np.int64], work: StepWork) -> int:
+        """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
+        moved = int((counts > 0).sum()) * self._model.expert_bytes + work.attention_bytes
+        return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
+
+    def _parts(
+        self,
+        times: dict[str, NDArray[np.float64]],
+        network_ps: NDArray[np.float64],
+        head_ps: float,
+        time_ps: int,
+    ) -> dict[str, int]:
+        """Return mean busy times of the GPUs' parts, and what is lost waiting for the fullest one."""
+        gpu = times["base"] + np.maximum(times["load"], times["gemm"])
+        memory = times["attention"] + times["experts in memory"]
+        slowest = np.maximum(gpu, memory)
+        lost = (slowest.max(axis=1) - slowest.mean(axis=1)).sum()
+        parts = {
+            "gpu": gpu.mean(axis=1).sum() + head_ps,
+            "memory": memory.mean(axis=1).sum(),
+            "network": network_ps.sum() if self.gpus > 1 else 0.0,
+            "stragglers": lost,
+        }
+        return {name: min(int(value), time_ps) for name, value in parts.items()}
+
+    def _moved(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
+        expert = self._model.expert_bytes
+        return {
+            "dense weights": (self._work.dense_bytes + self._work.head_bytes) * self.gpus // self._shards,
+            "experts to GPU": int(((counts > 0) & ~plan.on_memory).sum()) * expert,
+            "experts in memory": int(counts[plan.on_memory].sum()) * expert,
+            "kv read": work.attention_bytes + work.prefill_attention_bytes,
+            "kv written": work.kv_written_bytes,
+            "state": work.state_bytes,
+        }
+
+
+def check_layouts(options: GpuPimOptions, name: str, schedule_options: dict[str, Any]) -> None:
+    """Refuse a schedule that believes in another layout than the memory has.
+
+    Raises:
+        ConfigError: pimoe's layout differs from the memory's.
+    """
+    believed = schedule_options.get("layout", "tensor")
+    if name == "pimoe" and believed != options.memory_layout:
+        raise ConfigError(
+            f"schedule pimoe has layout {believed!r}, the memory {options.memory_layout!r}; they must agree"
+        )
