@@ -41,7 +41,9 @@ def imported_rooms(path: Path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "moeram" else [node.module]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "moeram" else [node.module]
+            )
         for name in names:
             parts = name.split(".")
             if parts[0] == "moeram" and len(parts) > 1:
@@ -83,7 +85,9 @@ def test_device_and_controller_know_no_design():
     for room in ("dram", "controller"):
         for path in (ENGINE / room).rglob("*"):
             if path.is_file():
-                assert not re.search(r"mono3d|\bpim\b|\bnmp\b|stratum", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+                assert not re.search(
+                    r"mono3d|\bpim\b|\bnmp\b|stratum", path.read_text(encoding="utf-8"), re.IGNORECASE
+                ), path
 
 
 def test_no_standard_is_named_in_the_device():
@@ -119,7 +123,9 @@ def project_files():
 
 def test_the_project_speaks_of_itself_alone():
     """No path of a machine, no registry's host, no unpickling, nothing of where its data lay."""
-    forbidden = re.compile(r"\.\./shared|/work/|/home/|/root/|/tmp/|pypi\.org|files\.pythonhosted|pickle\.load|torch\.load")
+    forbidden = re.compile(
+        r"\.\./shared|/work/|/home/|/root/|/tmp/|pypi\.org|files\.pythonhosted|pickle\.load|torch\.load"
+    )
     for path in project_files():
         found = forbidden.search(path.read_text(encoding="utf-8"))
         assert not found, f"{path}: {found.group(0)}"

@@ -43,7 +43,13 @@ class DeviceProbe:
     """One channel's device alone, for tests that compare it with another model."""
 
     def __init__(
-        self, standard: str, *, organization: str, timing: str, sizes: dict[str, int] = ..., cycles: dict[str, int] = ...
+        self,
+        standard: str,
+        *,
+        organization: str,
+        timing: str,
+        sizes: dict[str, int] = ...,
+        cycles: dict[str, int] = ...,
     ) -> None: ...
     def prerequisite(self, command: str, address: list[int]) -> str: ...
     def ready_at(self, command: str, address: list[int]) -> int: ...

@@ -27,7 +27,10 @@ def without_labels(tables):
 def same(left, right):
     return all(
         len(left[name]) == len(right[name])
-        and all(np.array_equal(a, b, equal_nan=True) if isinstance(a, float) else a == b for a, b in pairs(left, right, name))
+        and all(
+            np.array_equal(a, b, equal_nan=True) if isinstance(a, float) else a == b
+            for a, b in pairs(left, right, name)
+        )
         for name in left
     )
 
@@ -125,7 +128,9 @@ def test_a_batch_that_overflows_the_unit_is_refused(tmp_path):
     reported = []
     for batch in ([1, 512], [1_000_000]):
         with pytest.raises(moeram.CapacityError, match=rf"^batch: given {batch[-1]}, too large for stratum_s: "):
-            moeram.run("quickstart", batch=batch, samples=1, topics=["topic_0"], progress=lambda *now: reported.append(now))
+            moeram.run(
+                "quickstart", batch=batch, samples=1, topics=["topic_0"], progress=lambda *now: reported.append(now)
+            )
     assert reported == []
 
 

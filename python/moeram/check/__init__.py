@@ -2,6 +2,18 @@
 
 from moeram.check.commands import CommandReport, Violation, check_commands
 from moeram.check.golden import run_case
+from moeram.check.parity import Parity, compare_folders, compare_with_ramulator
 from moeram.check.rulebook import Rulebook, rulebook, rulebook_of_config
 
-__all__ = ["CommandReport", "Rulebook", "Violation", "check_commands", "rulebook", "rulebook_of_config", "run_case"]
+__all__ = [
+    "CommandReport",
+    "Parity",
+    "Rulebook",
+    "Violation",
+    "check_commands",
+    "compare_folders",
+    "compare_with_ramulator",
+    "rulebook",
+    "rulebook_of_config",
+    "run_case",
+]

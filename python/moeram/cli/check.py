@@ -72,6 +72,35 @@ def commands(
         raise typer.Exit(1)
 
 
+@app.command()
+def parity(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG | FOLDER FOLDER", help="A configuration, or two folders of results.")
+    ],
+    ramulator2: Annotated[
+        Path | None, typer.Option("--ramulator2", metavar="PROGRAM", help="Your ramulator2; runs CONFIG beside moeram.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="PATTERN", help="Leave out such files; may be repeated.")
+    ] = None,
+) -> None:
+    """Compare two runs and print the first difference: ours with a ramulator2 of yours, or two folders; exit code 1 at one."""
+    if ramulator2 is not None:
+        if len(paths) != 1:
+            raise ConfigError("--ramulator2 goes with one configuration")
+        result = check.compare_with_ramulator(ramulator2, paths[0])
+    elif len(paths) == 2:
+        result = check.compare_folders(paths[0], paths[1], ignore or [])
+    else:
+        raise ConfigError("two folders, or --ramulator2 PROGRAM with one configuration, are needed")
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if result.difference is not None:
+        typer.echo(f"differs: {result.difference}")
+        raise typer.Exit(1)
+    typer.echo(f"equal: {result.values} statistics; {result.files} other files with {result.lines} lines")
+
+
 def _overrides(texts: list[str]) -> tuple[dict[str, int], dict[str, int]]:
     sizes: dict[str, int] = {}
     cycles: dict[str, int] = {}

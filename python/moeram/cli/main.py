@@ -38,7 +38,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle.",
 )
-for _name, _room in {"check": check, "model": model, "placement": placement, "routing": routing, "topics": topics}.items():
+for _name, _room in {
+    "check": check,
+    "model": model,
+    "placement": placement,
+    "routing": routing,
+    "topics": topics,
+}.items():
     app.add_typer(_room.app, name=_name)
 
 

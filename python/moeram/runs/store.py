@@ -39,7 +39,9 @@ def check_folder(folder: str | Path) -> Path:
 
 
 def _is_ours(entry: Path) -> bool:
-    named = entry.name in (CONFIG, PROVENANCE, FIGURE) or (entry.suffix in (".csv", ".parquet") and entry.stem in TABLES)
+    named = entry.name in (CONFIG, PROVENANCE, FIGURE) or (
+        entry.suffix in (".csv", ".parquet") and entry.stem in TABLES
+    )
     return named and entry.is_file()
 
 
