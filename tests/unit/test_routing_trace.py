@@ -155,7 +155,7 @@ def test_format_is_found_or_given(tmp_path):
 def test_unclear_places(tmp_path):
     with pytest.raises(TraceError, match=r"nowhere: no such file or folder"):
         open_routing(tmp_path / "nowhere", MODEL)
-    with pytest.raises(TraceError, match="no routing found in this folder; known:"):
+    with pytest.raises(TraceError, match="no routing found in this folder; known formats:"):
         open_routing(tmp_path, MODEL)
     with pytest.raises(TraceError, match=r"x\.csv: unknown kind of routing file; known:"):
         open_routing(write(tmp_path / "x.csv", b"1,2"), MODEL)

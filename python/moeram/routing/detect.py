@@ -20,8 +20,8 @@ _MOST_PROBED = 4
 
 
 def known_formats() -> str:
-    """All formats in words, for messages."""
-    return "known: " + "; ".join(f"{reader.what} ({name})" for name, reader in READERS.items())
+    """Names of all formats, for messages."""
+    return f"known formats: {', '.join(READERS)} (docs/routing.md says what each looks like)"
 
 
 def detect(path: Path) -> str:

@@ -163,11 +163,11 @@ class _Numbering:
 
 
 def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]:
-    """Layer, token id, expert ids and gates of batches of rows, and the number of the first of them."""
+    """Layer, token id, expert ids and gates of batches of rows, and the number of the first of them, counted from 1."""
     pa, _ = load_pyarrow()
     names = ["layer_id", "token_id", *(f"expert_{expert}" for expert in range(shape.experts))]
     types = dict.fromkeys(names[2:], pa.float32()) | {"layer_id": pa.int32(), "token_id": pa.int64()}
-    first = 0
+    first = 1
     with open_csv(file, types) as batches:
         for batch in batches:
             if batch.schema.names != names:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from moeram.errors import TraceError
+from moeram.routing.canonical import load_pyarrow
 from moeram.routing.chunks import DECODE, NO_EXPERT, PREFILL, TokenChunk, token_chunk
 from moeram.routing.readers.tables import int_column, open_csv
 from moeram.routing.recording import RoutingTrace
@@ -49,11 +50,12 @@ class _Passes:
 
     def chunks(self) -> Iterator[TokenChunk]:
         layer, expert = np.empty(0, np.int32), np.empty(0, np.int32)
-        with open_csv(self.path) as batches:
+        pa, _ = load_pyarrow()
+        with open_csv(self.path, dict.fromkeys(HEADER.split(","), pa.int32())) as batches:
             for batch in batches:
                 if batch.schema.names != HEADER.split(","):
                     raise TraceError(f"{self.path}: header {','.join(batch.schema.names)!r}; {HEADER!r} is needed")
-                first = self.row + len(layer)
+                first = self.row + len(layer) + 1
                 new = (
                     int_column(batch.column(i), np.int32, f"{self.path}: {HEADER.split(',')[i]}", first) for i in (0, 1)
                 )

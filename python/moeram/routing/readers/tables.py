@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,8 +41,11 @@ def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterato
     """Batches of a CSV file with a header (``.gz`` or not), closed at the end; numbers only.
 
     Raises:
-        TraceError: The file is missing, truncated or a row has another number of fields or no number.
+        TraceError: The file is missing, truncated or a row has another number of fields or no number; names the row,
+            counted from 1 without the header and empty lines.
     """
+    if path.is_dir():
+        raise TraceError(f"{path}: a folder; give one CSV file")
     pa, _ = load_pyarrow()
     from pyarrow import csv
 
@@ -57,7 +61,7 @@ def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterato
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
-        raise TraceError(f"{path}: not a whole CSV file of numbers ({_first_line(error)})") from None
+        raise TraceError(f"{path}: {_csv_fault(_first_line(error))}") from None
 
 
 def check_lists(file: pyarrow.parquet.ParquetFile, column: str, width: int, path: Path) -> None:
@@ -122,6 +126,22 @@ def list_column(column: pa.Array, width: int, kind: type, place: str, first_row:
 def _fixed(kind: pa.DataType) -> bool:
     pa, _ = load_pyarrow()
     return pa.types.is_fixed_size_list(kind)
+
+
+def _csv_fault(said: str) -> str:
+    """What pyarrow says about a CSV file, in our words and numbers where it names a row."""
+    value = re.search(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\w+): invalid value '(.*?)'?$", said)
+    if value:
+        column, row, kind, text = value.groups()
+        number = "whole number" if kind.startswith(("int", "uint")) else "number"
+        return f"row {int(row) - 1}, column {int(column) + 1}: {text[:40]!r} is no {number}" + (
+            " that fits" if text.lstrip("-").isdecimal() else ""
+        )
+    fields = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", said)
+    if fields:
+        row, wanted, found = map(int, fields.groups())
+        return f"row {row - 1}: {found} fields, {wanted} are needed"
+    return f"not a whole CSV file of numbers ({said[:200]})"
 
 
 def _first_line(error: Exception) -> str:
