@@ -272,3 +272,18 @@ def test_bad_recordings_are_refused_before_the_engine_runs(tmp_path, fake_core):
     with pytest.raises(TraceError, match=str(tmp_path)):
         moeram.run("mixtral_stratum_l", routing__path=tmp_path)
     assert fake_core.calls == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kv_requests=" + "9" * 400, "allowed: at most 1000000000"),
+        ("context_tokens=" + "9" * 400, "allowed: at most 1000000000"),
+        ("samples=" + "9" * 400, "allowed: at most 1000000"),
+        ("threads=" + "9" * 400, "allowed: at most 4096"),
+        ("name=" + "a" * 300, "allowed: up to 100 letters"),
+    ],
+)
+def test_absurd_numbers_are_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        experiment.load("quickstart", [text])

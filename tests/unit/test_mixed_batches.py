@@ -169,8 +169,8 @@ def test_recorded_and_part_of_the_key(fake_core, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batch_topics.requests={}", "topics with numbers that are not all 0"),
-        ("batch_topics.requests={topic_1: 0}", "topics with numbers that are not all 0"),
+        ("batch_topics.requests={}", "topics with numbers of finite sum that are not all 0"),
+        ("batch_topics.requests={topic_1: 0}", "topics with numbers of finite sum that are not all 0"),
         ("batch_topics.requests={topic_1: -1}", "given -1.0, allowed: at least 0"),
         ("batch_topics.requests={topic_1: .nan}", "given nan, allowed: a finite number"),
         ("batch_topics.requests={topic_1: 1e400}", "allowed: a finite number"),
@@ -179,6 +179,7 @@ def test_recorded_and_part_of_the_key(fake_core, tmp_path):
         ("batch_topics.requests=7", "given 7, allowed: keys with values"),
         ("batch_topics.composition=fixed", "batch_topics.requests: missing"),
         ("batch_topics.composition=drown", "did you mean 'drawn'"),
+        ("batch_topics.requests={topic_0: 1e308, topic_1: 1e308}", "of finite sum"),
         ("batch_topics.share=1", "batch_topics.share: unknown key"),
     ],
 )

@@ -286,3 +286,9 @@ def test_rules_of_input():
         place_on_parts("coactivation_together", PartInput(usage=np.ones((1, 3)), budget=budget))
     with pytest.raises(ConfigError, match="no placement 'eplp'; did you mean 'eplb'"):
         place_on_parts("eplp", PartInput(usage=np.ones((1, 3)), budget=budget))
+
+
+def test_absurdly_many_slots_are_refused_before_memory_is_asked_for():
+    for parts, replicas in ((99_999_999, 0), (2, 999_999_999), (10**400, 0), (2, 10**400)):
+        with pytest.raises(CapacityError, match="allowed: 1048576 slots in a layer"):
+            part_budget(load_model("mixtral-8x7b"), parts, replicas=replicas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,12 @@ class _OneMessage(TyperGroup):
             return super().invoke(ctx)
         except MoeramError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # the reader of our output has gone
+            where = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"error: {where}{error.strerror or error}", err=True)
             raise typer.Exit(2) from None
         except MemoryError as error:
             typer.echo(f"error: this does not fit the memory of this machine ({error}); make it smaller", err=True)

@@ -51,7 +51,7 @@ def compare_command(
     ] = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write all plans (JSON).")] = None,
     format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of random choices.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of random choices.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Compare placement policies on a trace: hit rate, balance, pairs across units, bytes moved."""

@@ -84,7 +84,7 @@ def usage_command(
     path: Annotated[Path, typer.Argument(help="Recorded routing.")],
     model: Annotated[str, typer.Option("--model", help="A shipped model or a YAML file.")],
     format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
-    seed: Annotated[int, typer.Option("--seed", help="Seed of what the format leaves open.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what the format leaves open.")] = 0,
 ) -> None:
     """Print the usage table of each topic and layer as JSON: {topics, layers, share [topic][layer][expert]}."""
     source = open_routing(path, load_model(model), format=format, seed=seed)

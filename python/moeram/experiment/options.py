@@ -45,8 +45,10 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _run_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"given {name!r}, allowed: letters, digits and . _ - (it becomes part of a folder's name)")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"given {name[:120]!r}, allowed: up to 100 letters, digits and . _ - (it becomes part of a folder's name)"
+        )
     return name
 
 
@@ -139,7 +141,7 @@ class BatchTopicsOptions(Options):
     @model_validator(mode="after")
     def _some_requests(self) -> BatchTopicsOptions:
         if not 0 < sum(self.requests.values()) < float("inf"):
-            raise ValueError("requests: allowed: topics with numbers that are not all 0")
+            raise ValueError("requests: allowed: topics with numbers of finite sum that are not all 0")
         return self
 
 
@@ -163,15 +165,15 @@ class Experiment(Options):
         tuple[Annotated[str, AfterValidator(_placement)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
     ] = tuple(POLICIES)
     phi: Annotated[str | int, BeforeValidator(_phi)] = "compact"
-    kv_requests: Annotated[int, Field(ge=0)] = 32
-    context_tokens: Annotated[int, Field(ge=0)] = 2048
-    samples: Annotated[int, Field(ge=1)] = 8
+    kv_requests: Annotated[int, Field(ge=0, le=10**9)] = 32
+    context_tokens: Annotated[int, Field(ge=0, le=10**9)] = 2048
+    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 8
     topics: Annotated[tuple[str, ...], AfterValidator(_distinct)] | None = None
     batch_topics: BatchTopicsOptions | None = None
     topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     seed: Annotated[int, Field(ge=0)] = 0
     overlap: OverlapOptions = OverlapOptions()
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     reuse_identical_channels: bool = True
     paper_gain: Annotated[float, Field(gt=0)] | None = None
     paper_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = None

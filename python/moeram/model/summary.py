@@ -11,6 +11,7 @@ from moeram.model.attention import KINDS
 from moeram.model.moe_model import MoEModel
 from moeram.model.precision import PARTS
 
+MOST_TOKENS = 10**12  # far beyond any batch or context, and exact in every figure
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTEXTS_TOKENS = (1024, 8192, 32768, 131072)
 UNIFORM = "closed form, uniform routing: E (1 - (1 - k/E)^B) distinct experts in a layer, tokens independent"
@@ -79,11 +80,12 @@ def summarise(
         contexts_tokens: Context lengths of one sequence.
 
     Raises:
-        ConfigError: A batch or context below 1.
+        ConfigError: A batch or context below 1 or above MOST_TOKENS.
     """
     for what, values in (("batch", batches), ("context", contexts_tokens)):
-        if wrong := [value for value in values if value < 1]:
-            raise ConfigError(f"{what}: given {wrong[0]}, allowed: 1 or more")
+        if wrong := [value for value in values if not 1 <= value <= MOST_TOKENS]:
+            given = str(wrong[0]) if abs(wrong[0]) < 10**20 else "a number of more than 20 digits"
+            raise ConfigError(f"{what}: given {given}, allowed: 1 to {MOST_TOKENS}")
     kinds = {kind: model.layers_of_kind(kind) for kind in KINDS}
     if model.attention.latent:
         kinds = {f"latent {kind}" if kind != "linear" else kind: count for kind, count in kinds.items()}

@@ -11,6 +11,8 @@ from moeram.errors import CapacityError, ConfigError, TraceError
 from moeram.model import MoEModel
 from moeram.placement.plan import check_array
 
+MOST_SLOTS = 2**20  # of all parts in one layer: beyond any machine, and plans of it beyond this one's memory
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartBudget:
@@ -21,7 +23,7 @@ class PartBudget:
 
     Raises:
         ConfigError: a number is below 1, or parts (experts) are no multiple of nodes (groups).
-        CapacityError: the slots of all parts hold fewer than all experts.
+        CapacityError: the slots of all parts hold fewer than all experts, or are more than MOST_SLOTS.
     """
 
     layers: int
@@ -40,6 +42,10 @@ class PartBudget:
                 raise ConfigError(
                     f"placement on parts: {many} ({getattr(self, many)}) is no multiple of {few} ({getattr(self, few)})"
                 )
+        if self.all_slots > MOST_SLOTS:
+            raise CapacityError(
+                f"placement on parts: {self.parts} parts of {self.slots} slots, allowed: {MOST_SLOTS} slots in a layer"
+            )
         if self.parts * self.slots < self.experts:
             raise CapacityError(
                 f"{self.experts} experts of a layer do not fit {self.parts} parts of {self.slots} slots; "
