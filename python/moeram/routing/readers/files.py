@@ -149,19 +149,29 @@ def read_json(path: Path) -> object:
     return parse_json(read_bytes(path), path)
 
 
+def unpacked(content: bytes, path: Path | str) -> bytes:
+    """``content``, unpacked if it is packed; ``path`` stands in messages.
+
+    Raises:
+        TraceError: It is no whole gzip file, or beyond ``document_limit``.
+    """
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as stream:
+            return read_limited(stream, path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise TraceError(f"{path}: not a whole gzip file ({error})") from None
+
+
 def parse_json(content: bytes, path: Path | str) -> object:
-    """Parsed ``content``, unpacked if ``path`` ends in ``.gz`` and it is still packed; ``path`` stands in messages.
+    """Parsed ``content``; ``path`` stands in messages.
 
     Raises:
         TraceError: It is not JSON or repeats a key.
     """
     try:
-        if content[:2] == b"\x1f\x8b":
-            with gzip.open(io.BytesIO(content)) as stream:
-                content = read_limited(stream, path)
         return json.loads(content.decode(), object_pairs_hook=unique_keys)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise TraceError(f"{path}: not a whole gzip file ({error})") from None
     except UnicodeDecodeError as error:
         raise TraceError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:

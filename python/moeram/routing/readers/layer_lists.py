@@ -10,7 +10,8 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.model import MoEModel
 from moeram.routing.chunks import TokenChunk, token_chunk
-from moeram.routing.readers.files import expert_layers, json_files, read_json, selections, topic_name
+from moeram.routing.readers.digits import numbers_of, rows_skeleton, sound
+from moeram.routing.readers.files import expert_layers, json_files, parse_json, read_bytes, selections, topic_name
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
 from moeram.routing.trace import TraceRouting
@@ -71,7 +72,11 @@ def read_topic(path: Path, model: MoEModel | TraceShape) -> np.ndarray:
     Raises:
         TraceError: The file is malformed, holds fewer than two tokens or does not fit ``model``.
     """
-    table = read_json(path)
+    content = read_bytes(path)
+    tokens = _plain(content, model)
+    if tokens is not None:
+        return tokens
+    table = parse_json(content, path)
     if not isinstance(table, dict):
         raise TraceError(f"{path}: expected an object {{layer: [[expert ids] per token]}}")
     columns = []
@@ -84,3 +89,21 @@ def read_topic(path: Path, model: MoEModel | TraceShape) -> np.ndarray:
     if len(columns[0]) < 2:
         raise TraceError(f"{path}: {len(columns[0])} tokens; at least 2 are needed: one half ranks, one is drawn")
     return np.stack(columns, axis=1)
+
+
+def _plain(content: bytes, model: MoEModel | TraceShape) -> np.ndarray | None:
+    """The tokens if ``content`` is as most writers make it: the layers with experts in order, nothing else; or None."""
+    found = numbers_of(content)
+    layers = len(model.moe_layers)
+    if found is None or len(found.values) % layers:
+        return None
+    count, rest = divmod(len(found.values) // layers - 1, model.top_k)
+    wanted = b"{" + b",".join([b'"":' + rows_skeleton(count, model.top_k)] * layers) + b"}"
+    if rest or count < 2 or found.skeleton != wanted:
+        return None
+    table = found.values.reshape(layers, 1 + count * model.top_k)
+    keys_are_layers = np.array_equal(table[:, 0], model.moe_layers) and found.quoted(slice(None, None, table.shape[1]))
+    tokens = table[:, 1:].reshape(layers, count, model.top_k)
+    if not keys_are_layers or not sound(tokens, model.experts):
+        return None
+    return np.ascontiguousarray(tokens.transpose(1, 0, 2).astype(np.int16))

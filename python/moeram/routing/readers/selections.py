@@ -16,7 +16,16 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.model import MoEModel
 from moeram.routing.chunks import DECODE, PREFILL, TokenChunk, token_chunk
-from moeram.routing.readers.files import entries, expert_layers, json_files, parse_json, read_json, selections
+from moeram.routing.readers.digits import numbers_of, rows_skeleton, sound
+from moeram.routing.readers.files import (
+    entries,
+    expert_layers,
+    json_files,
+    parse_json,
+    read_bytes,
+    selections,
+    unpacked,
+)
 from moeram.routing.readers.limits import check_size
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
@@ -69,10 +78,10 @@ def trace_selections(path: Path, shape: TraceShape) -> RoutingTrace:
 
     def read() -> Iterator[TokenChunk]:
         topics: list[str] = []
-        for number, (subject, place, steps) in enumerate(files(path)):
+        for number, (subject, place, content) in enumerate(files(path)):
             if subject not in topics:
                 topics.append(subject)
-            request = _request(steps, shape, place)
+            request = _request(content, shape, place)
             prompt, decode = len(request.prefill), len(request.decode)
             order = np.arange(prompt + decode)
             yield token_chunk(
@@ -89,15 +98,15 @@ def trace_selections(path: Path, shape: TraceShape) -> RoutingTrace:
     return RoutingTrace(place=str(path), format="selections", shape=shape, layers=shape.moe_layers, read=read)
 
 
-def _single(path: Path) -> Iterator[tuple[str, str, object]]:
-    yield path.resolve().parent.name or "all", str(path), read_json(path)
+def _single(path: Path) -> Iterator[tuple[str, str, bytes]]:
+    yield path.resolve().parent.name or "all", str(path), read_bytes(path)
 
 
-def _folder(path: Path) -> Iterator[tuple[str, str, object]]:
+def _folder(path: Path) -> Iterator[tuple[str, str, bytes]]:
     folders = [path] if json_files(path) else [folder for folder in entries(path) if folder.is_dir()]
     for folder in folders:
         for file in json_files(folder):
-            yield folder.name, str(file), read_json(file)
+            yield folder.name, str(file), read_bytes(file)
 
 
 class _Member(tarfile.TarInfo):
@@ -121,7 +130,7 @@ _HEADERS = (
 )
 
 
-def _archive(path: Path) -> Iterator[tuple[str, str, object]]:
+def _archive(path: Path) -> Iterator[tuple[str, str, bytes]]:
     """Requests of an archive in its own order; nothing is unpacked to disk."""
     seen: set[str] = set()
     try:
@@ -140,7 +149,7 @@ def _archive(path: Path) -> Iterator[tuple[str, str, object]]:
                 content = archive.extractfile(member).read()
                 if len(content) < member.size:
                     raise EOFError
-                yield PurePosixPath(name).parent.name or "all", place, parse_json(content, place)
+                yield PurePosixPath(name).parent.name or "all", place, unpacked(content, place)
     except FileNotFoundError:
         raise TraceError(f"{path}: no such file") from None
     except EOFError:
@@ -171,10 +180,51 @@ def read_request(path: Path, model: MoEModel) -> Request:
     Raises:
         TraceError: The file is missing, malformed or does not fit ``model``; the message names step and layer.
     """
-    return _request(read_json(path), model, path)
+    return _request(read_bytes(path), model, path)
 
 
-def _request(steps: object, model: MoEModel | TraceShape, path: Path | str) -> Request:
+def _request(content: bytes, model: MoEModel | TraceShape, path: Path | str) -> Request:
+    return _plain(content, model) or _exact(parse_json(content, path), model, path)
+
+
+def _plain(content: bytes, model: MoEModel | TraceShape) -> Request | None:
+    """The request if ``content`` is as the dataset has it: in each step all layers in order, dense ones null; or None."""
+    found = numbers_of(content)
+    steps = 0 if found is None else found.skeleton.count(b"{")
+    width, layers = len(model.moe_layers) * model.top_k, model.layers
+    if not steps or (len(found.values) - steps * layers) % width:
+        return None
+    prompt = (len(found.values) - steps * layers) // width - (steps - 1)
+    if prompt < 1 or found.skeleton != _skeleton(model, steps, prompt):
+        return None
+    parts, begin = [], 0
+    for count, rows in ((1, prompt), (steps - 1, 1)):
+        sizes = [1 + rows * model.top_k * (layer in model.moe_layers) for layer in range(layers)]
+        keys = np.cumsum(sizes) - sizes
+        table = found.values[begin : begin + count * sum(sizes)].reshape(count, -1)
+        ids = np.delete(table, keys, axis=1).reshape(count, -1, rows, model.top_k)
+        every = (begin + np.arange(count)[:, None] * sum(sizes) + keys).ravel()
+        if (table[:, keys] != np.arange(layers)).any() or not found.quoted(every) or not sound(ids, model.experts):
+            return None
+        parts.append(ids.transpose(0, 2, 1, 3).reshape(count * rows, -1, model.top_k).astype(np.int16))
+        begin += table.size
+    return Request(prefill=parts[0], decode=parts[1])
+
+
+def _skeleton(model: MoEModel | TraceShape, steps: int, prompt: int) -> bytes:
+    first, later = (
+        b"{"
+        + b",".join(
+            b'"":' + (rows_skeleton(rows, model.top_k) if layer in model.moe_layers else b"null")
+            for layer in range(model.layers)
+        )
+        + b"}"
+        for rows in (prompt, 1)
+    )
+    return b"[" + b",".join([first, *[later] * (steps - 1)]) + b"]"
+
+
+def _exact(steps: object, model: MoEModel | TraceShape, path: Path | str) -> Request:
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise TraceError(f"{path}: expected a list of steps {{layer: null or [[expert ids] per token]}}")
     if not steps:
