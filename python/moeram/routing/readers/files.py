@@ -99,24 +99,17 @@ def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, left
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines of a text file that are not empty, each with its number from 1; raises like ``line_blocks``."""
     for number, block in line_blocks(path):
-        yield from lines_of(block, number, path)
+        yield from lines_of(block, number)
 
 
-def lines_of(block: bytes, number: int, path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a block that are not empty, the first of which has ``number``.
-
-    Raises:
-        TraceError: A line is no UTF-8 text.
-    """
+def lines_of(block: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+    """Lines of a block that are not empty, the first of which has ``number``."""
     for i, line in enumerate(block.split(b"\n"), start=number):
         if line.strip():
-            try:
-                yield i, line.decode()
-            except UnicodeDecodeError as error:
-                raise TraceError(f"{path}:{i}: not UTF-8 text (byte {error.start} of the line)") from None
+            yield i, line
 
 
 def _open(path: Path) -> IO[bytes]:

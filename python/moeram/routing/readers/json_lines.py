@@ -61,14 +61,16 @@ def line_files(path: Path) -> list[Path]:
     return files
 
 
-def parse_line(line: str, place: str) -> dict:
+def parse_line(line: bytes, place: str) -> dict:
     """One line as a JSON object.
 
     Raises:
         TraceError: It is none.
     """
     try:
-        row = json.loads(line, object_pairs_hook=unique_keys)
+        row = json.loads(line.decode(), object_pairs_hook=unique_keys)
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{place}: not UTF-8 text (byte {error.start} of the line)") from None
     except RepeatedKeyError as error:
         raise TraceError(f"{place}: key {error} occurs twice in one object") from None
     except json.JSONDecodeError as error:
@@ -76,7 +78,7 @@ def parse_line(line: str, place: str) -> dict:
     except RecursionError:
         raise TraceError(f"{place}: nested too deeply for a trace") from None
     if type(row) is not dict:
-        raise TraceError(f"{place}: a line must be an object, got {line[:40]!r}")
+        raise TraceError(f"{place}: a line must be an object, got {line[:40].decode()!r}")
     return row
 
 

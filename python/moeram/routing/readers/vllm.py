@@ -10,14 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import DECODE, PREFILL, TokenChunk, merge, token_chunk
-from moeram.routing.readers.files import json_files, read_json, text_lines
+from moeram.routing.readers.digits import numbers_of, rows_skeleton
+from moeram.routing.readers.files import json_files, parse_json, read_bytes, text_lines
 from moeram.routing.readers.json_lines import line_files, parse_line
 from moeram.routing.recording import RoutingTrace, covered_layers
 from moeram.routing.shape import TraceShape
@@ -50,13 +52,71 @@ def _responses(path: Path) -> Iterator[tuple[str, dict]]:
     for file in files:
         if file.name.endswith((".jsonl", ".jsonl.gz")):
             for number, line in text_lines(file):
-                yield f"{file}:{number}", parse_line(line, f"{file}:{number}")
+                place = f"{file}:{number}"
+                yield place, _parsed(line, lambda text, place=place: parse_line(text, place))
         else:
-            response = read_json(file)
+            response = _parsed(read_bytes(file), lambda text, file=file: parse_json(text, file))
             for i, entry in enumerate(response if isinstance(response, list) else [response]):
                 if not isinstance(entry, dict):
                     raise TraceError(f"{file}: response {i} is no object")
                 yield str(file), entry
+
+
+def _parsed(text: bytes, parse: Callable[[bytes], object]) -> object:
+    """``text`` parsed, its plain lists of ids as arrays: they are taken out first, and come back by their number."""
+    if _BARE_NUMBER.search(text):
+        return parse(text)
+    arrays: list[np.ndarray] = []
+
+    def take(found: re.Match) -> bytes:
+        array = _plain(found[2])
+        if array is None:
+            return found[0]
+        arrays.append(array)
+        return b"%s%d" % (found[1], len(arrays) - 1)
+
+    short = _LISTS.sub(take, text)
+    if not arrays:
+        return parse(text)
+    try:
+        parsed = parse(short)
+    except TraceError:
+        parse(text)  # for the place in the whole text
+        raise
+    return _with_arrays(parsed, arrays)
+
+
+def _with_arrays(value: object, arrays: list[np.ndarray]) -> object:
+    if isinstance(value, list):
+        return [_with_arrays(entry, arrays) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: arrays[entry] if key in _NAMES and type(entry) is int else _with_arrays(entry, arrays)
+        for key, entry in value.items()
+    }
+
+
+def _plain(text: bytes) -> np.ndarray | None:
+    """A list [tokens, layers, top_k] of plain numbers as an array; None if it is another thing."""
+    found = numbers_of(text)
+    if found is None:
+        return None
+    row = found.skeleton[2 : found.skeleton.find(b"]") + 1]
+    top_k = row.count(b",") + 1
+    lists = len(found.values) // top_k  # [layers, top_k] lists, all in all
+    tokens = found.skeleton.count(b"[") - 1 - lists
+    layers = lists // max(tokens, 1)
+    wanted = b"[" + b",".join([rows_skeleton(layers, top_k)] * tokens) + b"]"
+    if tokens * layers * top_k != len(found.values) or found.skeleton != wanted:
+        return None
+    return found.values.reshape(tokens, layers, top_k)
+
+
+_NAMES = ("prompt_routed_experts", "routed_experts")
+_KEY = rb'((?<!\\)"(?:prompt_)?routed_experts"\s*:\s*)'
+_LISTS = re.compile(_KEY + rb"(\[\s*\[\s*\[[\[\]0-9,\s]*\])")
+_BARE_NUMBER = re.compile(_KEY + rb"[-0-9]")
 
 
 def _requests(response: dict, shape: TraceShape, place: str, request: int) -> Iterator[TokenChunk]:
@@ -114,6 +174,8 @@ def _array(value: object, shape: TraceShape, place: str) -> np.ndarray | None:
 
 
 def _decoded(value: object) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
     if isinstance(value, str):
         return np.load(io.BytesIO(base64.b64decode(value, validate=True)), allow_pickle=False)
     if isinstance(value, dict):
