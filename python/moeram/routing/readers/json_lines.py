@@ -13,7 +13,8 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import TokenChunk, token_chunk
-from moeram.routing.readers.files import RepeatedKeyError, entries, text_lines, unique_keys
+from moeram.routing.readers.files import RepeatedKeyError, entries, line_blocks, lines_of, unique_keys
+from moeram.routing.readers.line_columns import LineColumns, columns_of
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
 
@@ -83,19 +84,17 @@ def parse_line(line: bytes, place: str) -> dict:
 
 
 def _layers(files: list[Path], shape: TraceShape) -> tuple[int, ...]:
+    """Layers that the meta line or the first lines of the files name."""
     found: set[int] = set()
     models: dict[str, Path] = {}
     for file in files:
-        logged = None
-        for number, line in text_lines(file):
-            if number > _FIRST_LINES or (logged is not None and number > 1):
-                break
-            place = f"{file}:{number}"
-            row = parse_line(line, place)
+        for row, place in _first_rows(file, shape):
             if row.get("type", "route") == "meta":
                 logged = _check_meta(row, shape, place)
                 models.setdefault(str(row.get("model_id")), file)
                 found |= set(logged or ())
+                if logged and place.endswith(":1"):
+                    break
             elif type(row.get("layer")) is int:
                 found.add(row["layer"])
     if len(models) > 1:
@@ -106,6 +105,30 @@ def _layers(files: list[Path], shape: TraceShape) -> tuple[int, ...]:
         what = f"layer {foreign[0]} is no layer with experts of {shape.name}" if found else "no line names a layer"
         raise TraceError(f"{files[0]}: {what}")
     return tuple(sorted(found))
+
+
+def _first_rows(file: Path, shape: TraceShape) -> Iterator[tuple[dict, str]]:
+    """Rows of the first 100,000 lines with their places; of plain blocks only one row per layer, and other lines."""
+    for number, block in line_blocks(file):
+        if number > _FIRST_LINES:
+            return
+        columns = columns_of(block, shape) if number > 1 else None
+        if columns is None:
+            rows = lines_of(block, number)
+            if number == 1:  # mostly a meta line; what it says may spare the rest
+                first = next(rows, None)
+                if first is None:
+                    continue
+                yield parse_line(first[1], f"{file}:{first[0]}"), f"{file}:{first[0]}"
+                columns = columns_of(block, shape)
+        if columns is not None:
+            lines = block.split(b"\n") if columns.others else []
+            for i in columns.others:
+                yield parse_line(lines[i], f"{file}:{number + i}"), f"{file}:{number + i}"
+            yield from (({"layer": layer}, f"{file}:{number}") for layer in np.unique(columns.layer).tolist())
+            continue
+        for at, line in rows:
+            yield parse_line(line, f"{file}:{at}"), f"{file}:{at}"
 
 
 def _check_meta(row: dict, shape: TraceShape, place: str) -> list[int] | None:
@@ -134,20 +157,23 @@ class _Assembly:
         self.file, self.shape, self.layers, self.requests = file, shape, layers, requests
         self.index = {layer: i for i, layer in enumerate(layers)}
         self.current: dict[object, int] = {}  # req_id -> number of its request
-        self.last: dict[tuple[object, int], int] = {}  # (req_id, layer) -> token index of its last line
+        self.last: dict[object, list[int]] = {}  # req_id -> token index of its last line in each layer
         self.open: dict[tuple[int, int], list] = {}  # (request, token) -> rows by layer, number of rows
         self.ready: list[tuple[int, int, list]] = []
         self.first_row = 0
 
     def chunks(self) -> Iterator[TokenChunk]:
-        for number, line in text_lines(self.file):
-            place = f"{self.file}:{number}"
-            row = parse_line(line, place)
-            if row.get("type", "route") != "route":
-                continue
-            self.add(row, place)
-            if len(self.ready) >= _PIECE_TOKENS:
-                yield self.take()
+        for number, block in line_blocks(self.file):
+            columns = columns_of(block, self.shape)
+            if columns is None or not np.isin(columns.layer, self.layers).all():
+                for at, line in lines_of(block, number):
+                    row = parse_line(line, f"{self.file}:{at}")
+                    if row.get("type") in (None, "route"):
+                        self.add(row, f"{self.file}:{at}")
+                    if len(self.ready) >= _PIECE_TOKENS:
+                        yield self.take()
+            else:
+                yield from self._columns(columns, number)
         if self.open:
             (request, token), (rows, count) = next(iter(self.open.items()))
             lacking = [layer for layer, found in zip(self.layers, rows, strict=True) if found is None]
@@ -158,23 +184,66 @@ class _Assembly:
         if self.ready:
             yield self.take()
 
+    def _columns(self, rows: LineColumns, number: int) -> Iterator[TokenChunk]:
+        """Rows of a block: those of whole tokens at once, those around them one by one."""
+        covered = len(self.layers)
+        at, count = 0, len(rows.layer)
+        while self.open and at < count:  # a token that the block before left open
+            self._put_row(rows, at, number)
+            at += 1
+        end = at + (count - at) // covered * covered
+        layer, token, name = (values[at:end].reshape(-1, covered) for values in (rows.layer, rows.token, rows.name))
+        dense = (layer == np.array(self.layers)).all() and (token == token[:, :1]).all() and (name == name[:, :1]).all()
+        if dense and end > at:
+            if self.ready:
+                yield self.take()
+            requests = self._runs([rows.names[i] for i in name[:, 0].tolist()], token[:, 0].tolist())
+            shape = (len(token), covered, self.shape.top_k)
+            weights = None if rows.weights is None else rows.weights[at:end].reshape(shape)
+            yield self._chunk(rows.ids[at:end].reshape(shape), weights, requests, token[:, 0])
+            at = end
+        for row in range(at, count):
+            self._put_row(rows, row, number)
+            if len(self.ready) >= _PIECE_TOKENS:
+                yield self.take()
+
+    def _runs(self, names: list[object], tokens: list[int]) -> list[int]:
+        """Number of the request of each whole token; all layers of the tokens before are there."""
+        requests = []
+        for name, token in zip(names, tokens, strict=True):
+            if name not in self.current or token <= self.last[name][0]:
+                self._start(name)
+            self.last[name] = [token] * len(self.layers)
+            requests.append(self.current[name])
+        return requests
+
+    def _put_row(self, rows: LineColumns, row: int, number: int) -> None:
+        weights = None if rows.weights is None else rows.weights[row].tolist()
+        name, token, layer = rows.names[rows.name[row]], int(rows.token[row]), int(rows.layer[row])
+        self._put(name, token, layer, (rows.ids[row].tolist(), weights), number + int(rows.line[row]))
+
     def add(self, row: dict, place: str) -> None:
         ids, weights, layer, token = self._checked(row, place)
-        name = row["req_id"]
-        if name not in self.current or token <= self.last.get((name, layer), -1):
+        self._put(row["req_id"], token, layer, (ids, weights), int(place.rpartition(":")[2]))
+
+    def _put(self, name: object, token: int, layer: int, found: tuple, number: int) -> None:
+        index = self.index[layer]
+        if name not in self.current or token <= self.last[name][index]:
             if name in self.current and (self.current[name], token) in self.open:
-                raise TraceError(f"{place}: layer {layer} of request {name!r}, token {token} stands there twice")
+                raise TraceError(
+                    f"{self.file}:{number}: layer {layer} of request {name!r}, token {token} stands there twice"
+                )
             self._start(name)
-        self.last[name, layer] = token
+        self.last[name][index] = token
         key = (self.current[name], token)
         rows = self.open.setdefault(key, [[None] * len(self.layers), 0])
-        rows[0][self.index[layer]] = (ids, weights)
+        rows[0][index] = found
         rows[1] += 1
         if rows[1] == len(self.layers):
             self.ready.append((*key, self.open.pop(key)[0]))
         elif len(self.open) > _MOST_OPEN_TOKENS:
             raise TraceError(
-                f"{place}: {len(self.open)} tokens lack layers; sort the file so that a token's lines stand near"
+                f"{self.file}:{number}: {len(self.open)} tokens lack layers; sort the file so that a token's lines stand near"
             )
 
     def _start(self, name: object) -> None:
@@ -183,8 +252,7 @@ class _Assembly:
             self.requests.starts_over += 1
         self.current[name] = self.requests.count
         self.requests.count += 1
-        for layer in self.layers:
-            self.last.pop((name, layer), None)
+        self.last[name] = [-1] * len(self.layers)
 
     def _checked(self, row: dict, place: str) -> tuple[list[int], list[float] | None, int, int]:
         missing = [key for key in _KEYS if key not in row]
@@ -219,18 +287,23 @@ class _Assembly:
             )
         weighted = given == {True}
         weights = [[layer[1] for layer in rows] for _, _, rows in self.ready] if weighted else None
-        notes = ()
-        if self.requests.starts_over:
-            notes = (_STARTS_OVER,)
-        chunk = token_chunk(
+        chunk = self._chunk(
             np.array(ids, dtype=np.int16).reshape(count, len(self.layers), -1),
-            request=[request for request, _, _ in self.ready],
-            token=[token for _, token, _ in self.ready],
-            weights=None if weights is None else np.array(weights, dtype=np.float32),
-            place=str(self.file),
-            first_row=self.first_row,
-            notes=notes,
+            None if weights is None else np.array(weights, dtype=np.float32),
+            [request for request, _, _ in self.ready],
+            [token for _, token, _ in self.ready],
         )
-        self.first_row += count
         self.ready = []
         return chunk
+
+    def _chunk(self, ids: np.ndarray, weights: np.ndarray | None, requests: list[int], tokens: object) -> TokenChunk:
+        self.first_row += len(ids)
+        return token_chunk(
+            ids,
+            request=requests,
+            token=tokens,
+            weights=weights,
+            place=str(self.file),
+            first_row=self.first_row - len(ids),
+            notes=(_STARTS_OVER,) if self.requests.starts_over else (),
+        )
