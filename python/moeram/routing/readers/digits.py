@@ -13,8 +13,10 @@ import numpy as np
 
 _ZERO, _QUOTE = np.uint8(ord("0")), np.uint8(ord('"'))
 _LEFT_OUT = b"0123456789 \t\r\n"
+_IS_DIGIT = np.isin(np.arange(256), list(b"0123456789"))
 _ENDS = np.isin(np.arange(256), list(b',]"'))
 _MOST_DIGITS = 9
+_PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +42,41 @@ def numbers_of(text: bytes) -> Numbers | None:
     a bracket or a quote.
     """
     raw = np.frombuffer(text, dtype=np.uint8)
-    digit = (raw - _ZERO) < 10
-    if not len(raw) or digit[0] or digit[-1]:
+    if not len(raw) or _IS_DIGIT[raw[0]] or _IS_DIGIT[raw[-1]]:
         return None
-    edges = np.flatnonzero(digit[1:] != digit[:-1])
-    begin, end = edges[::2] + 1, edges[1::2] + 1
-    if not len(begin) or not _ENDS[raw[end]].all():
+    parts, at = [], 0
+    while at < len(raw):  # in pieces that stay in the cache of a core
+        cut = min(at + _PIECE_BYTES, len(raw))
+        while _IS_DIGIT[raw[cut - 1]]:
+            cut += 1
+        found = _piece(raw[at:cut], at)
+        if found is None:
+            return None
+        parts.append(found)
+        at = cut
+    values, begin, end = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Numbers(values=values, skeleton=text.translate(None, _LEFT_OUT), raw=raw, begin=begin, end=end)
+
+
+def _piece(piece: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Values, begins and ends of the numbers of ``piece``, which lies at ``at``, ends with no digit and cuts no number."""
+    digit = (piece - _ZERO) < 10
+    edges = np.flatnonzero(digit[1:] != digit[:-1]).astype(np.int32) + 1
+    if digit[0]:
+        edges = np.insert(edges, 0, 0)
+    begin, end = edges[::2], edges[1::2]
+    if not _ENDS[piece[end]].all():
         return None
-    length = (end - begin).astype(np.int32)
-    first = raw[begin] - _ZERO
-    most = int(length.max())
+    length = end - begin
+    first = piece[begin] - _ZERO
+    most = int(length.max(initial=0))
     if most > _MOST_DIGITS or ((first == 0) & (length > 1)).any():
         return None
     values = first.astype(np.int32)
     for place in range(1, most):
-        following = raw[np.minimum(begin + place, len(raw) - 1)] - _ZERO
+        following = piece[np.minimum(begin + place, len(piece) - 1)] - _ZERO
         values = np.where(length > place, values * 10 + following, values)
-    return Numbers(values=values, skeleton=text.translate(None, _LEFT_OUT), raw=raw, begin=begin, end=end)
+    return values, begin + at, end + at
 
 
 def rows_skeleton(rows: int, width: int) -> bytes:

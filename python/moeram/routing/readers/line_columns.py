@@ -31,8 +31,10 @@ class LineColumns:
 
 def columns_of(block: bytes, shape: TraceShape) -> LineColumns | None:
     """Columns of ``block``, all values checked but for the layers; None if any line is not plainly good."""
-    lines = block.count(b"\n") + (block[-1:] != b"\n")
-    if block.count(b"\n{") != lines - 1 or block.count(b"}\n") != block.count(b"\n") or not _is_text(block):
+    raw = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(raw[:-1] == ord("\n"))  # of all lines but the last
+    lines = len(ends) + 1
+    if (raw[ends - 1] != ord("}")).any() or (raw[ends + 1] != ord("{")).any() or not _is_text(block):
         return None
     for table in _tables(block):
         if table.num_rows == lines:

@@ -9,6 +9,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -201,27 +202,27 @@ def _plain(content: bytes, model: MoEModel | TraceShape) -> Request | None:
     for count, rows in ((1, prompt), (steps - 1, 1)):
         sizes = [1 + rows * model.top_k * (layer in model.moe_layers) for layer in range(layers)]
         keys = np.cumsum(sizes) - sizes
-        table = found.values[begin : begin + count * sum(sizes)].reshape(count, -1)
-        ids = np.delete(table, keys, axis=1).reshape(count, -1, rows, model.top_k)
+        table = found.values[begin : begin + count * sum(sizes)].reshape(count, sum(sizes))
+        ids = np.delete(table, keys, axis=1).reshape(count, len(model.moe_layers), rows, model.top_k)
         every = (begin + np.arange(count)[:, None] * sum(sizes) + keys).ravel()
         if (table[:, keys] != np.arange(layers)).any() or not found.quoted(every) or not sound(ids, model.experts):
             return None
-        parts.append(ids.transpose(0, 2, 1, 3).reshape(count * rows, -1, model.top_k).astype(np.int16))
+        parts.append(
+            ids.transpose(0, 2, 1, 3).reshape(count * rows, len(model.moe_layers), model.top_k).astype(np.int16)
+        )
         begin += table.size
     return Request(prefill=parts[0], decode=parts[1])
 
 
 def _skeleton(model: MoEModel | TraceShape, steps: int, prompt: int) -> bytes:
-    first, later = (
-        b"{"
-        + b",".join(
-            b'"":' + (rows_skeleton(rows, model.top_k) if layer in model.moe_layers else b"null")
-            for layer in range(model.layers)
-        )
-        + b"}"
-        for rows in (prompt, 1)
-    )
+    first, later = (_step_skeleton(model.layers, tuple(model.moe_layers), model.top_k, rows) for rows in (prompt, 1))
     return b"[" + b",".join([first, *[later] * (steps - 1)]) + b"]"
+
+
+@lru_cache(maxsize=64)
+def _step_skeleton(layers: int, moe_layers: tuple[int, ...], top_k: int, rows: int) -> bytes:
+    parts = [b'"":' + (rows_skeleton(rows, top_k) if layer in moe_layers else b"null") for layer in range(layers)]
+    return b"{" + b",".join(parts) + b"}"
 
 
 def _exact(steps: object, model: MoEModel | TraceShape, path: Path | str) -> Request:
