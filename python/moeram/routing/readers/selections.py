@@ -198,6 +198,8 @@ def _plain(content: bytes, model: MoEModel | TraceShape) -> Request | None:
     prompt = (len(found.values) - steps * layers) // width - (steps - 1)
     if prompt < 1 or found.skeleton != _skeleton(model, steps, prompt):
         return None
+    if content.count(b"null") != steps * (layers - len(model.moe_layers)):  # a blank within, which the skeleton hides
+        return None
     parts, begin = [], 0
     for count, rows in ((1, prompt), (steps - 1, 1)):
         sizes = [1 + rows * model.top_k * (layer in model.moe_layers) for layer in range(layers)]
