@@ -64,7 +64,11 @@ def check_commands(path: Path, book: Rulebook) -> CommandReport:
     Raises:
         TraceError: the file is no command trace of such a device.
     """
-    trace = read_commands(path, book)
+    return check_trace(read_commands(path, book), book)
+
+
+def check_trace(trace: CommandTrace, book: Rulebook) -> CommandReport:
+    """Check commands that are in memory already."""
     first: Violation | None = None
     counts: dict[str, int] = {}
     for rule, positions, others, missing in _broken(trace, book):

@@ -101,6 +101,38 @@ def parity(
     typer.echo(f"equal: {result.values} statistics; {result.files} other files with {result.lines} lines")
 
 
+@app.command()
+def device(
+    standard: Annotated[
+        str, typer.Argument(metavar="STANDARD", help="DRAM standard, such as DDR4@2.1, or a data file.")
+    ],
+    org: Annotated[str | None, typer.Option("--org", help="Organisation preset. [all]")] = None,
+    timing: Annotated[str | None, typer.Option("--timing", help="Timing preset. [all]")] = None,
+) -> None:
+    """Measure the presets of a standard with the engine against closed forms of their timing; exit code 1 at a failure."""
+    failed = refused = 0
+    pairs = check.preset_pairs(standard, org, timing)
+    for organization, speed in pairs:
+        report = check.check_device(standard, organization, speed)
+        typer.echo(f"{standard} {organization} {speed}")
+        if report.refused:
+            refused += 1
+            typer.echo(f"  refused: {report.refused}")
+            continue
+        failed += not report.passed
+        for line in report.lines:
+            verdict = "pass" if line.passed else "FAIL"
+            figures = f"{line.measured:>12.6g} {line.unit:<5} expected {line.expected:.6g}"
+            span = "" if line.lowest == line.highest else f" ({line.lowest:.6g} to {line.highest:.6g})"
+            note = f"; {line.note}" if line.note and not line.passed else ""
+            typer.echo(f"  {verdict}  {line.name:<34} {figures}{span}{note}")
+    typer.echo(
+        f"{len(pairs) - failed - refused} of {len(pairs)} pairs of presets pass, {failed} fail, {refused} refused"
+    )
+    if failed or refused == len(pairs):
+        raise typer.Exit(1)
+
+
 def _overrides(texts: list[str]) -> tuple[dict[str, int], dict[str, int]]:
     sizes: dict[str, int] = {}
     cycles: dict[str, int] = {}
