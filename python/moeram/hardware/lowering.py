@@ -85,19 +85,39 @@ def lower(first_row: NDArray[np.int32], draws: NDArray[np.integer], *, shared_ex
     """
     count, batch, layers, _ = draws.shape
     experts = first_row.shape[-1] - shared_experts
-    rows = np.broadcast_to(first_row, (count, layers, experts + shared_experts))
-    counts = np.full((count, layers, shared_experts + experts), batch, dtype=np.int64)
-    counts[..., shared_experts:] = tokens_per_expert(draws, experts)
-    ids = np.concatenate([np.arange(experts, experts + shared_experts), np.arange(experts)])
-    flat = counts.reshape(count * layers, -1)
-    layer, column = np.nonzero(flat)
-    begin = np.zeros(count * layers + 1, dtype=np.int64)
-    np.cumsum(np.count_nonzero(flat, axis=1), out=begin[1:])
+    counts = np.full((count, layers, experts + shared_experts), batch, dtype=np.int64)
+    counts[..., :experts] = tokens_per_expert(draws, experts)
+    rows = np.broadcast_to(first_row, counts.shape)
+    columns = experts + shared_experts
+    return lower_counts(
+        rows.reshape(-1, columns), counts.reshape(-1, columns), batch=batch, shared_experts=shared_experts
+    )
+
+
+def execution_order(columns: int, shared_experts: int) -> NDArray[np.int64]:
+    """Return the columns of experts in the order in which a layer runs them: shared ones first, then by ascending id."""
+    routed = columns - shared_experts
+    return np.concatenate([np.arange(routed, columns), np.arange(routed)])
+
+
+def lower_counts(
+    first_row: NDArray[np.integer], counts: NDArray[np.integer], *, batch: int, shared_experts: int = 0
+) -> NmpWork:
+    """Lower the tokens of each expert to work.
+
+    Args:
+        first_row, counts: of each layer and expert [L, experts + shared_experts]; those without tokens do not run.
+    """
+    order = execution_order(counts.shape[1], shared_experts)
+    ordered = counts[:, order]
+    layer, place = np.nonzero(ordered)
+    begin = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(np.count_nonzero(ordered, axis=1), out=begin[1:])
     return NmpWork(
         layer_begin=begin,
-        expert=ids[column].astype(np.int32),
-        first_row=rows.reshape(count * layers, -1)[layer, ids[column]].astype(np.int32),
-        tokens=flat[layer, column].astype(np.int32),
+        expert=order[place].astype(np.int32),
+        first_row=first_row[layer, order[place]].astype(np.int32),
+        tokens=ordered[layer, place].astype(np.int32),
         batch=batch,
     )
 

@@ -1,0 +1,87 @@
+"""Times of near-memory layers, each kind simulated once: what the cycle engine found is kept and found again.
+
+A layer starts from drained units, so its time depends on nothing but the work: the experts in their order, the tiers of each one's
+rows, their tokens and those of the batch. Two layers with equal work take equal time; the second one is not simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moeram.hardware import cycle
+from moeram.hardware.cycle import CycleOptions
+from moeram.hardware.lowering import execution_order, lower_counts
+from moeram.hardware.spec import System
+
+
+class NearMemoryLayers:
+    """Layer times of one system and one expert shape.
+
+    hits, misses: layers found and simulated so far.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        options: CycleOptions,
+        *,
+        rows_per_expert: int,
+        shared_experts: int = 0,
+        reuse: bool = True,
+    ) -> None:
+        self._system, self._options, self._shared, self._reuse = system, options, shared_experts, reuse
+        self._tier_rows = system.device.rows // system.device.tiers
+        self._rows_per_expert = rows_per_expert
+        self._known: dict[bytes, int] = {}
+        self.hits = self.misses = 0
+
+    @property
+    def fidelity(self) -> str:
+        """The label of every time from here."""
+        return "cycle-memo" if self._reuse or self._options.reuse_identical_channels else "cycle"
+
+    def time_ps(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], *, batch: int) -> NDArray[np.int64]:
+        """Return the time of each layer [L].
+
+        Args:
+            first_row, counts: of each layer and expert [L, experts + shared experts].
+
+        Raises:
+            CapacityError: a batch overflows a buffer of the unit.
+        """
+        if not self._reuse:
+            self.misses += len(counts)
+            return self._simulate(first_row, counts, batch)
+        keys = self._keys(first_row, counts, batch)
+        new = {key: layer for layer, key in enumerate(keys) if key not in self._known}
+        if new:
+            layers = np.fromiter(new.values(), dtype=np.int64)
+            times = self._simulate(first_row[layers], counts[layers], batch)
+            self._known.update(zip(new, times.tolist(), strict=True))
+        self.misses += len(new)
+        self.hits += len(keys) - len(new)
+        return np.fromiter((self._known[key] for key in keys), dtype=np.int64, count=len(keys))
+
+    def _simulate(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> NDArray[np.int64]:
+        work = lower_counts(first_row, counts, batch=batch, shared_experts=self._shared)
+        return cycle.run(work, self._system, self._options).time_ps
+
+    def _keys(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> list[bytes]:
+        order = execution_order(counts.shape[1], self._shared)
+        tokens, rows = counts[:, order], first_row[:, order]
+        # What a row's number decides: its tier, and where in the expert the next tier begins.
+        tier, within = np.divmod(rows, self._tier_rows)
+        until_next = np.minimum(self._tier_rows - within, self._rows_per_expert)
+        place = (tier * (self._rows_per_expert + 1) + until_next) * (tokens > 0)
+        # Experts that do not run leave no gap.
+        first = np.argsort(tokens == 0, axis=1, kind="stable")
+        kind = np.stack([np.take_along_axis(place, first, 1), np.take_along_axis(tokens, first, 1)], axis=2)
+        prefix = batch.to_bytes(8, "little")
+        return [prefix + row.tobytes() for row in _rows(kind.astype(np.int32))]
+
+
+def _rows(array: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
+    return iter(np.ascontiguousarray(array))

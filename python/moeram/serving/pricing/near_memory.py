@@ -1,0 +1,177 @@
+"""Stratum's machine (stratum.md 2.7): prompts and projections on processors beside Mono3D chips, experts and decode attention near memory.
+
+Processors have no memory of their own: they read the chips through the interposer. A step's layers follow one another, and within a
+layer of decoding everything does: projections, attention, reduction, router, experts. Experts are priced by the cycle engine; attention is a
+closed form of the rows that its cache fills; the rest is a roofline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from moeram.errors import CapacityError
+from moeram.hardware import System
+from moeram.hardware.gpu import Gpu
+from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.near_memory_layers import NearMemoryLayers
+from moeram.hardware.network import Network
+from moeram.hardware.priced import worst
+from moeram.model import MoEModel
+from moeram.options import Options
+from moeram.placement import Plan, RowBudget
+from moeram.serving.pricing.gpus import DENSE_KERNELS
+from moeram.serving.pricing.model_work import ModelWork, StepWork
+from moeram.serving.pricing.routed import RoutedTokens
+from moeram.serving.step import PricedStep, Step
+
+ROW_OPS_OF_A_MOVE = 2  # a row is read and written
+
+
+class NearMemoryOptions(Options):
+    """concurrent: processors may read the chips while units work, so that prompts run beside decoding; otherwise the memory is in one
+    mode at a time. link_efficiency: of the interposer, stratum.md 9 (U12). swap: rows move when the batch's topic, and with it the
+    placement, changes (U22); otherwise the first topic's placement stays.
+    """
+
+    concurrent: bool = False
+    link_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.875
+    swap: bool = True
+
+
+class NearMemoryPricer:
+    """Processors and chips; a placement for each topic."""
+
+    def __init__(
+        self,
+        model: MoEModel,
+        system: System,
+        gpu: Gpu,
+        network: Network,
+        routed: RoutedTokens,
+        layers: NearMemoryLayers,
+        plans: Sequence[Plan],
+        budget: RowBudget,
+        options: NearMemoryOptions | None = None,
+        *,
+        dtype: str = "bfloat16",
+    ) -> None:
+        self._options = options or NearMemoryOptions()
+        if not budget.kv_rows:
+            raise CapacityError("the placement reserves no rows for caches: give kv_requests and context_tokens")
+        self._model, self._system, self._layers, self._budget = model, system, layers, budget
+        self._network, self._routed, self._plans, self._dtype = network, routed, plans, dtype
+        self.gpus = network.topology.nodes
+        link = system.chips * system.device.channels * system.link.channel_io_gb_per_s
+        through_link = {"memory_gb_per_s": link / self.gpus, "memory_efficiency": self._options.link_efficiency}
+        self._cost = GpuCost(gpu.model_copy(update=through_link))
+        self._work = ModelWork(model)
+        self._placed: int | None = None
+        row_cycles = system.closed_form.row_cycle_ns
+        # The row cycle of each cache row's tier; caches fill the reserve evenly.
+        tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (system.device.rows // system.device.tiers)
+        self._cache_row_ps = float(np.asarray(row_cycles)[tiers].mean() * 1e3)
+        self._mean_row_ps = float(np.mean(row_cycles) * 1e3)
+        self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
+
+    def price(self, step: Step) -> PricedStep:
+        """Return what a step takes."""
+        work = self._work.of(step)
+        swap_ps = self._place(step)
+        near_ps, read, macs = self._near_memory(step, work)
+        prompt_ps, prompt_bound = self._prompt(step, work) if len(step.prefill) else (0, 0)
+        gpu_ps, gpu_bound = self._projections(step, work) if len(step.decode) else (0, 0)
+        network_ps = self._network_ps(work)
+        decode_ps = near_ps + gpu_ps + network_ps
+        together = max(decode_ps, gpu_ps + prompt_ps) if self._options.concurrent else decode_ps + prompt_ps
+        time_ps = swap_ps + together
+        expert_bound = int(read / self._system.peak_bandwidth_bytes_per_s * 1e12)
+        bound = gpu_bound + (max(expert_bound, prompt_bound) if self._options.concurrent else expert_bound + prompt_bound)
+        labels = (self._layers.fidelity if len(step.decode) else "analytic", "analytic", self._network.fidelity)
+        return PricedStep(
+            time_ps=time_ps,
+            bound_ps=min(bound, time_ps),
+            fidelity=worst(*labels),
+            parts_ps={
+                "gpu": min(gpu_ps + prompt_ps, time_ps), "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
+            },
+            energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs),
+            moved_bytes={"near memory": read, "kv written": work.kv_written_bytes},
+        )  # fmt: skip
+
+    def _place(self, step: Step) -> int:
+        """Take the placement of the batch's most frequent topic; return the time of moving rows (stratum.md 3.4, U22)."""
+        topics = np.concatenate([step.topic, step.prefill_topic])
+        wanted = int(np.bincount(topics).argmax())
+        before, self._placed = self._placed, wanted if self._placed is None or self._options.swap else self._placed
+        if before is None or before == self._placed:
+            return 0
+        old, new = self._plans[before].first_row, self._plans[self._placed].first_row
+        moved = int((old != new).sum()) * self._budget.rows_per_expert
+        return round(moved * ROW_OPS_OF_A_MOVE * self._mean_row_ps)
+
+    def _near_memory(self, step: Step, work: StepWork) -> tuple[int, int, int]:
+        """Return the time of attention and experts near memory, the bytes that they read and their multiply-accumulates."""
+        if not len(step.decode):
+            return 0, 0, 0
+        assert self._placed is not None
+        tokens = len(step.decode) * step.tokens_per_request
+        counts, budget = self._routed.decode_counts(step), self._budget
+        if budget.shared_experts:
+            shared = np.full((len(counts), budget.shared_experts), tokens, dtype=np.int64)
+            counts = np.concatenate([counts, shared], axis=1)
+        experts = int(self._layers.time_ps(self._plans[self._placed].first_row, counts, batch=tokens).sum())
+        expert_bytes = int((counts > 0).sum()) * self._model.expert_bytes
+        cache_rows = -(-work.attention_bytes // self._system.row_set_bytes)
+        calls = 2 * self._model.layers * self._system.link.mode_switch_ns * 1e3
+        attention = cache_rows * self._cache_row_ps + calls
+        macs = int(counts.sum()) * self._model.expert_parameters + work.attention_ops // 2
+        return experts + round(attention), expert_bytes + work.attention_bytes, macs
+
+    def _projections(self, step: Step, work: StepWork) -> tuple[int, int]:
+        """Return time and bound of what the processors do for decoding: everything outside experts and attention, and the head."""
+        tokens, dense = len(step.decode) * step.tokens_per_request, self._work
+        shared = self._model.shared_experts * self._model.shared_expert_bytes * len(self._model.moe_layers)
+        parameters = dense.dense_parameters - shared // self._model.bytes_per_weight
+        return self._roofline(dense.dense_bytes - shared, 2 * parameters * tokens, tokens)
+
+    def _prompt(self, step: Step, work: StepWork) -> tuple[int, int]:
+        """Return time and bound of the prompts' pass, wholly on the processors."""
+        tokens, counts = int(step.chunk_tokens.sum()), self._routed.prefill_counts(step)
+        dense_ps, dense_bound = self._roofline(self._work.dense_bytes, 2 * self._work.dense_parameters * tokens, len(step.prefill))
+        attention = self._cost.roofline(
+            work.prefill_attention_bytes / self.gpus, work.prefill_attention_ops / self.gpus, self._dtype, kernels=0
+        )
+        width = -(-self._model.expert_intermediate_size // self.gpus)
+        experts = self._cost.experts(counts, self._model.hidden_size, width, self._dtype)
+        return (
+            dense_ps + int(attention.time_ps) + int(experts.time_ps.sum()),
+            dense_bound + int(attention.bound_ps) + int(experts.bound_ps.sum()),
+        )
+
+    def _roofline(self, moved: float, operations: float, logit_tokens: int) -> tuple[int, int]:
+        n, layers = self.gpus, self._model.layers
+        body = self._cost.roofline(moved / n, operations / n, self._dtype, kernels=DENSE_KERNELS * layers)
+        head = self._cost.roofline(
+            self._work.head_bytes / n, 2 * self._work.head_parameters * logit_tokens / n, self._dtype
+        )
+        return int(body.time_ps + head.time_ps), int(body.bound_ps + head.bound_ps)
+
+    def _network_ps(self, work: StepWork) -> int:
+        if self.gpus == 1:
+            return 0
+        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
+        return 2 * self._model.layers * int(self._network.collective_ps("all_reduce", vector))
+
+    def _energy(self, gpu_ps: int, near_ps: int, read: int, macs: int) -> dict[str, float]:
+        terms, gpu = self._system.energy, self._cost.gpu
+        return {
+            "gpu": gpu_ps * gpu.busy_power_w * self.gpus,
+            "dram to logic": read * 8 * terms.dram_to_logic_pj_per_bit,
+            "mac": macs * terms.mac_pj,
+            "logic other": near_ps * terms.logic_other_w * self._system.chips,
+        }

@@ -1,0 +1,88 @@
+"""Serving systems from configs/systems/*.yaml: which GPUs, what memory beside them, how they are joined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from moeram.hardware.gpu import Gpu, load_gpu
+from moeram.hardware.network import Mode, Network, Topology
+from moeram.options import Options, build, config_names, load_config
+from moeram.serving.pricing import GpuPimOptions, NearMemoryOptions
+from moeram.units import GbPerS, Ns
+
+Efficiency = Annotated[float, Field(gt=0, le=1)]
+
+
+class Links(Options):
+    """How GPUs are joined; link_gb_per_s and latency_ns None: those of the GPU's own link."""
+
+    topology: Literal["ring", "mesh", "all-to-all", "switch"] = "switch"
+    columns: Annotated[int, Field(ge=1)] | None = None
+    link_gb_per_s: Annotated[GbPerS, Field(gt=0)] | None = None
+    latency_ns: Annotated[Ns, Field(ge=0)] | None = None
+    mode: Mode = "closed"
+
+
+class ServingSystem(Options):
+    """One serving system.
+
+    kind: "gpus" (weights in the GPUs' own memory), "gpu_pim" (that memory computes: `memory` names one of configs/memories) or
+    "near_memory" (`memory` names chips of configs/hardware; the GPUs have none of their own). compute_efficiency,
+    memory_efficiency: instead of the GPU's. experts: of kind "gpus", cut over all GPUs or dealt out. in_paper: a published system.
+    """
+
+    name: str
+    description: str
+    in_paper: bool
+    kind: Literal["gpus", "gpu_pim", "near_memory"]
+    gpu: str
+    gpus: Annotated[int, Field(ge=1, le=1024)]
+    memory: str | None = None
+    links: Links = Links()
+    compute_efficiency: Efficiency | None = None
+    memory_efficiency: Efficiency | None = None
+    experts: Literal["tensor", "expert"] = "tensor"
+    gpu_pim: GpuPimOptions = GpuPimOptions()
+    near_memory: NearMemoryOptions = NearMemoryOptions()
+
+    @model_validator(mode="after")
+    def _memory_where_it_belongs(self) -> ServingSystem:
+        if (self.memory is None) != (self.kind == "gpus"):
+            needed = "no memory of its own kind" if self.kind == "gpus" else "the name of its memory"
+            raise ValueError(f"a system of kind {self.kind} takes {needed}, memory is {self.memory!r}")
+        return self
+
+    def one_gpu(self) -> Gpu:
+        """Return its GPU with the efficiencies of the system."""
+        given = {"compute_efficiency": self.compute_efficiency, "memory_efficiency": self.memory_efficiency}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return load_gpu(self.gpu).model_copy(update=changed)
+
+    def network(self) -> Network:
+        """Return the network between its GPUs."""
+        gpu, links = load_gpu(self.gpu), self.links
+        topology = Topology(
+            topology=links.topology,
+            nodes=self.gpus,
+            columns=links.columns,
+            link_gb_per_s=gpu.link_gb_per_s if links.link_gb_per_s is None else links.link_gb_per_s,
+            latency_ns=gpu.link_latency_us * 1e3 if links.latency_ns is None else links.latency_ns,
+        )
+        return Network(topology, links.mode)
+
+
+def load_serving_system(name_or_path: str | Path) -> ServingSystem:
+    """Return a serving system by name ("b200_pim_x4") or path.
+
+    Raises:
+        ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
+    """
+    return build(ServingSystem, load_config("systems", name_or_path))
+
+
+def serving_system_names() -> list[str]:
+    """Return the names of the shipped serving systems."""
+    return config_names("systems")
