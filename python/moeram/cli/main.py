@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import check, model, placement, routing, topics
+from moeram.cli import check, model, placement, routing, serve, topics
 from moeram.errors import MoeramError
 
 
@@ -94,6 +94,9 @@ def run(
     runs.save(record, folder, moeram.__version__)
     if not quiet:
         _show(record, folder)
+
+
+app.command()(serve.serve)
 
 
 def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
+from moeram.hardware import load_system
+from moeram.model import load_model
 from moeram.options import Options, build, config_path, load_config, nested, overlay, override
 from moeram.placement import POLICIES, row_policy, row_policy_names
 from moeram.routing import FORMATS, SyntheticOptions
 
+OptionsT = TypeVar("OptionsT", bound=Options)
 
-def _config(kind: str) -> AfterValidator:
+
+def config_name(kind: str) -> AfterValidator:
+    """Return a validator of the name or path of a config."""
+
     def check(name_or_path: str) -> str:
         try:
             path = config_path(kind, name_or_path)
@@ -27,7 +34,7 @@ def _config(kind: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _existing_path(text: str) -> str:
+def existing_path(text: str) -> str:
     path = Path(text).expanduser()
     if not path.exists():
         raise ValueError(f"given {text!r}: no such file or folder (a relative path starts at the current folder)")
@@ -44,7 +51,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _run_name(name: str) -> str:
+def run_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ValueError(
             f"given {name[:120]!r}, allowed: up to 100 letters, digits and . _ - (it becomes part of a folder's name)"
@@ -52,7 +59,7 @@ def _run_name(name: str) -> str:
     return name
 
 
-def _placement(name: str) -> str:
+def placement_name(name: str) -> str:
     if name not in row_policy_names():
         raise ValueError(f"given {name!r}{did_you_mean(name, row_policy_names())}")
     try:
@@ -68,7 +75,7 @@ def _format(name: str) -> str:
     return name
 
 
-def _phi(value: Any) -> Any:
+def phi_rows(value: Any) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
     if value not in ("compact", "full") and not whole:
         raise ValueError(f"given {value!r}, allowed: 'compact', 'full' or a number of rows")
@@ -85,7 +92,7 @@ class RoutingOptions(Options):
     """Which experts tokens use: recorded data (`trace`, with its path) or the seeded generator (`synthetic`)."""
 
     source: Literal["trace", "synthetic"]
-    path: Annotated[str, AfterValidator(_existing_path)] | None = None
+    path: Annotated[str, AfterValidator(existing_path)] | None = None
     format: Annotated[str, AfterValidator(_format)] = "auto"
     synthetic: SyntheticOptions = SyntheticOptions()
 
@@ -119,7 +126,7 @@ class TopicPredictionOptions(Options):
     """
 
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
-    confusion: Annotated[str, AfterValidator(_existing_path)] | None = None
+    confusion: Annotated[str, AfterValidator(existing_path)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TopicPredictionOptions:
@@ -153,18 +160,20 @@ class Experiment(Options):
     None means all cores. topic_prediction: perfect by default. paper_gain and paper_hit_rate: published figures to stand beside ours.
     """
 
-    name: Annotated[str, AfterValidator(_run_name)]
+    name: Annotated[str, AfterValidator(run_name)]
     description: str = ""
-    model: Annotated[str, _config("models")]
-    hardware: Annotated[str, _config("hardware")]
+    model: Annotated[str, config_name("models")]
+    hardware: Annotated[str, config_name("hardware")]
     routing: RoutingOptions
     batch: Annotated[
         tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
     ]
     placements: Annotated[
-        tuple[Annotated[str, AfterValidator(_placement)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
+        tuple[Annotated[str, AfterValidator(placement_name)], ...],
+        BeforeValidator(_one_or_many),
+        AfterValidator(_distinct),
     ] = tuple(POLICIES)
-    phi: Annotated[str | int, BeforeValidator(_phi)] = "compact"
+    phi: Annotated[str | int, BeforeValidator(phi_rows)] = "compact"
     kv_requests: Annotated[int, Field(ge=0, le=10**9)] = 32
     context_tokens: Annotated[int, Field(ge=0, le=10**9)] = 2048
     samples: Annotated[int, Field(ge=1, le=1_000_000)] = 8
@@ -188,6 +197,14 @@ class Experiment(Options):
         """Return all options, defaults included, as plain values that `load` accepts again."""
         return self.model_dump(mode="python")
 
+    def input_paths(self) -> tuple[str, ...]:
+        """Return the files and folders that it reads: recorded routing, the confusion of topics."""
+        return tuple(path for path in (self.routing.path, self.topic_prediction.confusion) if path is not None)
+
+    def machines(self) -> dict[str, Any]:
+        """Return model and hardware in full, as plain values."""
+        return {"model": asdict(load_model(self.model)), "hardware": load_system(self.hardware).model_dump()}
+
 
 def load(
     name_or_path: str | Path, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
@@ -201,13 +218,24 @@ def load(
     Raises:
         ConfigError: whatever is wrong with the file or the overrides, all complaints at once.
     """
-    tree = load_config("experiments", name_or_path)
+    return read_options(Experiment, "experiments", name_or_path, overrides, values)
+
+
+def read_options(
+    options: type[OptionsT],
+    kind: str,
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> OptionsT:
+    """Read options of any kind of experiment, see `load`."""
+    tree = load_config(kind, name_or_path)
     for text in overrides:
         tree = override(tree, text)
     for key, value in (values or {}).items():
         parts = tuple(key.replace("__", ".").split("."))
         tree = overlay(tree, nested(parts, _plain(value), f"run(..., {key}=)"))
-    return build(Experiment, tree)
+    return build(options, tree)
 
 
 def _plain(value: Any) -> Any:

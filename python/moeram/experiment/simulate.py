@@ -52,6 +52,14 @@ class Record:
             raise ConfigError(f"the record has no table {table!r}{did_you_mean(table, self.tables)}")
         return self.tables[table]
 
+    def cost(self) -> dict[str, Any]:
+        """Return what the run took, for its provenance."""
+        return {
+            "commands_of_a_chip": self.commands,
+            "simulated_commands": self.simulated_commands,
+            "simulated_commands_per_s": round(self.simulated_commands / self.wall_time_s),
+        }
+
 
 def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     """Run an experiment.

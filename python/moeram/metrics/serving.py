@@ -65,6 +65,23 @@ def latency_table(record: ServingRecord) -> Table:
     return Table.from_rows("latencies", rows, list(rows[0]))
 
 
+def request_table(record: ServingRecord) -> Table:
+    """Return a row for each request: what it asked, when it came, joined, got its first token and ended."""
+    requests = record.requests
+    return Table(
+        "requests",
+        {
+            "arrival_s": requests.arrival_ps / _PS_PER_S,
+            "prompt_tokens": requests.prompt_tokens,
+            "output_tokens": requests.output_tokens,
+            "topic": requests.topic,
+            "admitted_s": record.admitted_ps / _PS_PER_S,
+            "first_token_s": record.first_token_ps / _PS_PER_S,
+            "finished_s": record.finished_ps / _PS_PER_S,
+        },
+    )
+
+
 def throughput_table(record: ServingRecord, *, gpus: int, ttft_limit_ms: float, tpot_limit_ms: float) -> Table:
     """Return a table of one row: tokens a second in all, by GPU and by user, goodput under limits, energy a token, bound.
 

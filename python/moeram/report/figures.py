@@ -13,6 +13,7 @@ from moeram.metrics import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLUMN_INCHES = (3.5, 3.1)
 _DOTS_PER_INCH = 300
@@ -26,6 +27,23 @@ _PARTS = {
 _CLOSED_FORM_COLOUR, _PAPER_COLOUR = "#666666", "#D55E00"
 
 
+def new_figure(height_inches: float) -> Figure:
+    """Return an empty figure of one column's width.
+
+    Raises:
+        MoeramError: matplotlib is missing.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of a home that cannot be written to
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MoeramError(f"figures need matplotlib ({error}); install it with `pip install matplotlib`") from error
+    figure = Figure(figsize=(_COLUMN_INCHES[0], height_inches), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def decomposition_figure(table: Table, path: str | Path, *, title: str = "") -> None:
     """Draw the gain over no tiering and its three factors against the batch size.
 
@@ -37,14 +55,7 @@ def decomposition_figure(table: Table, path: str | Path, *, title: str = "") -> 
     Raises:
         MoeramError: matplotlib is missing.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it complains of a home that cannot be written to
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MoeramError(f"figures need matplotlib ({error}); install it with `pip install matplotlib`") from error
-    figure = Figure(figsize=_COLUMN_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_COLUMN_INCHES[1])
     axes = figure.add_subplot()
     _draw_gains(axes, table.where(layers="all"))
     if title:

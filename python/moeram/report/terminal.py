@@ -60,6 +60,24 @@ def decomposition_tables(decomposition: Table) -> list[RichTable]:
     return result
 
 
+def plain_table(table: Table, title: str, digits: int = 4) -> RichTable:
+    """Return any table; numbers have so many significant digits. A table of one row is turned on its side."""
+
+    def text(value: Any) -> str:
+        return _text(value, f"{{:,.{digits}g}}".format) if isinstance(value, float) else str(value)
+
+    names = [name.replace("_", " ") for name in table.columns]
+    if len(table) == 1 and len(names) > 8:
+        result = _table(title, ("", "value"))
+        for name, value in zip(names, next(table.rows()).values(), strict=True):
+            result.add_row(name, text(value))
+        return result
+    result = _table(title, tuple(names))
+    for row in table.rows():
+        result.add_row(*map(text, row.values()))
+    return result
+
+
 def _table(title: str, columns: tuple[str, ...]) -> RichTable:
     result = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for column in columns:

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from moeram.errors import TraceError
-from moeram.experiment import Experiment
-from moeram.hardware import load_system
-from moeram.model import load_model
+from moeram.experiment import Experiment, ServingExperiment
 
 _BLOCK_BYTES = 1 << 20
 
 
-def run_key(experiment: Experiment, version: str) -> str:
-    """Return the SHA-256 (hex) of the resolved options, model, system, input files and the program's version.
+def run_key(experiment: Experiment | ServingExperiment, version: str) -> str:
+    """Return the SHA-256 (hex) of the resolved options, model, machines, input files and the program's version.
 
     Places of files do not count, their contents do; neither does the number of threads, which never changes a result.
     """
-    resolved = experiment.resolved()
+    digests = {path: list(_digests_below(Path(path)).values()) for path in experiment.input_paths()}
+    resolved = _with_contents(experiment.resolved(), digests)
     del resolved["threads"]
-    resolved["routing"]["path"] = list(input_digests(experiment).values())
-    if experiment.topic_prediction.confusion is not None:
-        resolved["topic_prediction"]["confusion"] = _file_digest(Path(experiment.topic_prediction.confusion))
-    resolved["model"] = asdict(load_model(experiment.model))
-    resolved["hardware"] = load_system(experiment.hardware).model_dump()
-    resolved["version"] = version
-    return digest(resolved)
+    return digest({**resolved, **experiment.machines(), "version": version})
+
+
+def _with_contents(value: Any, digests: dict[str, list[str]]) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_contents(inner, digests) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_contents(inner, digests) for inner in value]
+    return digests.get(value, value) if isinstance(value, str) else value
 
 
 def digest(values: Any) -> str:
@@ -37,18 +37,17 @@ def digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def input_digests(experiment: Experiment) -> dict[str, str]:
-    """Return path -> SHA-256 (hex) of the recorded routing's files, sorted by path, and of the confusion of topics.
+def input_digests(experiment: Experiment | ServingExperiment) -> dict[str, str]:
+    """Return path -> SHA-256 (hex) of every input file, folders' files sorted by path.
 
     Raises:
         TraceError: a file cannot be read.
     """
-    files: list[Path] = []
-    if experiment.routing.path is not None:
-        path = Path(experiment.routing.path)
-        files += sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    if experiment.topic_prediction.confusion is not None:
-        files.append(Path(experiment.topic_prediction.confusion))
+    return {file: found for path in experiment.input_paths() for file, found in _digests_below(Path(path)).items()}
+
+
+def _digests_below(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return {str(file): _file_digest(file) for file in files}
 
 

@@ -10,13 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from moeram.experiment import Record
+from moeram.experiment import Record, ServingResult
 from moeram.runs.key import digest, input_digests, run_key
 
 _PACKAGES = ("numpy", "pydantic", "typer", "rich", "PyYAML", "matplotlib", "pyarrow")
 
 
-def provenance(record: Record, version: str) -> dict[str, Any]:
+def provenance(record: Record | ServingResult, version: str) -> dict[str, Any]:
     """Return the provenance of a record as plain values; `version` is moeram's own."""
     experiment = record.experiment
     return {
@@ -31,9 +31,7 @@ def provenance(record: Record, version: str) -> dict[str, Any]:
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "wall_time_s": round(record.wall_time_s, 3),
         "peak_memory_bytes": peak_memory_bytes(),
-        "commands_of_a_chip": record.commands,
-        "simulated_commands": record.simulated_commands,
-        "simulated_commands_per_s": round(record.simulated_commands / record.wall_time_s),
+        **record.cost(),
         "host": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),

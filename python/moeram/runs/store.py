@@ -9,13 +9,17 @@ import tempfile
 from pathlib import Path
 
 from moeram.errors import ConfigError
-from moeram.experiment import Record
+from moeram.experiment import Record, ServingResult
 from moeram.options import dump_yaml
-from moeram.report import decomposition_figure
+from moeram.report import decomposition_figure, serving_figure
 from moeram.runs.provenance import provenance
 
-CONFIG, PROVENANCE, FIGURE = "config.yaml", "provenance.json", "decomposition.png"
-TABLES = ("points", "decomposition", "layers", "tiers", "energy", "resources")
+CONFIG, PROVENANCE = "config.yaml", "provenance.json"
+FIGURES = ("decomposition.png", "serving.png")
+TABLES = (
+    "points", "decomposition", "layers", "tiers", "energy", "resources",
+    "latencies", "throughput", "utilisation", "time_series", "requests",
+)  # fmt: skip
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -39,7 +43,7 @@ def check_folder(folder: str | Path) -> Path:
 
 
 def _is_ours(entry: Path) -> bool:
-    named = entry.name in (CONFIG, PROVENANCE, FIGURE) or (
+    named = entry.name in (CONFIG, PROVENANCE, *FIGURES) or (
         entry.suffix in (".csv", ".parquet") and entry.stem in TABLES
     )
     return named and entry.is_file()
@@ -52,7 +56,7 @@ def _is_run(folder: Path) -> bool:
         return False
 
 
-def save(record: Record, folder: str | Path, version: str) -> Path:
+def save(record: Record | ServingResult, folder: str | Path, version: str) -> Path:
     """Write the resolved config, the tables (CSV and Parquet), the figure and the provenance of a record.
 
     Everything is made in a temporary folder inside the target first and then moved to its names, provenance last.
@@ -80,14 +84,17 @@ def save(record: Record, folder: str | Path, version: str) -> Path:
     return path
 
 
-def _fill(record: Record, folder: Path, version: str) -> None:
+def _fill(record: Record | ServingResult, folder: Path, version: str) -> None:
     (folder / CONFIG).write_text(dump_yaml(record.experiment.resolved()), encoding="utf-8")
     assert set(record.tables) <= set(TABLES)
     for name, table in record.tables.items():
         table.to_csv(folder / f"{name}.csv")
         table.to_parquet(folder / f"{name}.parquet")
     title = record.experiment.description or record.experiment.name
-    decomposition_figure(record["decomposition"], folder / FIGURE, title=title)
+    if isinstance(record, ServingResult):
+        serving_figure(record["time_series"], record["requests"], folder / "serving.png", title=title)
+    else:
+        decomposition_figure(record["decomposition"], folder / "decomposition.png", title=title)
     # Last, so that the peak memory is that of all the work.
     text = json.dumps(provenance(record, version), indent=1, ensure_ascii=False)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")

@@ -8,4 +8,13 @@ from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.near_memory import NearMemoryOptions, NearMemoryPricer
 from moeram.serving.pricing.routed import RoutedTokens
 
-__all__ = ["GpuPimOptions", "GpuPimPricer", "GpuPricer", "ModelWork", "NearMemoryOptions", "NearMemoryPricer", "RoutedTokens", "StepWork"]
+__all__ = [
+    "GpuPimOptions",
+    "GpuPimPricer",
+    "GpuPricer",
+    "ModelWork",
+    "NearMemoryOptions",
+    "NearMemoryPricer",
+    "RoutedTokens",
+    "StepWork",
+]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import CapacityError
@@ -73,7 +72,9 @@ class NearMemoryPricer:
         self._placed: int | None = None
         row_cycles = system.closed_form.row_cycle_ns
         # The row cycle of each cache row's tier; caches fill the reserve evenly.
-        tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (system.device.rows // system.device.tiers)
+        tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (
+            system.device.rows // system.device.tiers
+        )
         self._cache_row_ps = float(np.asarray(row_cycles)[tiers].mean() * 1e3)
         self._mean_row_ps = float(np.mean(row_cycles) * 1e3)
         self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
@@ -90,7 +91,9 @@ class NearMemoryPricer:
         together = max(decode_ps, gpu_ps + prompt_ps) if self._options.concurrent else decode_ps + prompt_ps
         time_ps = swap_ps + together
         expert_bound = int(read / self._system.peak_bandwidth_bytes_per_s * 1e12)
-        bound = gpu_bound + (max(expert_bound, prompt_bound) if self._options.concurrent else expert_bound + prompt_bound)
+        bound = gpu_bound + (
+            max(expert_bound, prompt_bound) if self._options.concurrent else expert_bound + prompt_bound
+        )
         labels = (self._layers.fidelity if len(step.decode) else "analytic", "analytic", self._network.fidelity)
         return PricedStep(
             time_ps=time_ps,
@@ -142,7 +145,9 @@ class NearMemoryPricer:
     def _prompt(self, step: Step, work: StepWork) -> tuple[int, int]:
         """Return time and bound of the prompts' pass, wholly on the processors."""
         tokens, counts = int(step.chunk_tokens.sum()), self._routed.prefill_counts(step)
-        dense_ps, dense_bound = self._roofline(self._work.dense_bytes, 2 * self._work.dense_parameters * tokens, len(step.prefill))
+        dense_ps, dense_bound = self._roofline(
+            self._work.dense_bytes, 2 * self._work.dense_parameters * tokens, len(step.prefill)
+        )
         attention = self._cost.roofline(
             work.prefill_attention_bytes / self.gpus, work.prefill_attention_ops / self.gpus, self._dtype, kernels=0
         )

@@ -1,0 +1,202 @@
+"""Running a serving experiment: a system is put together, requests are served, tables are made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from moeram.errors import ConfigError, did_you_mean
+from moeram.experiment.serving_options import ServingExperiment
+from moeram.hardware import load_system, require_near_memory
+from moeram.hardware.cycle import CycleOptions
+from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.measured import read_tables
+from moeram.hardware.near_memory_layers import NearMemoryLayers
+from moeram.hardware.pim_memory import load_memory
+from moeram.metrics import Table
+from moeram.metrics.serving import (
+    energy_table,
+    latency_table,
+    request_table,
+    throughput_table,
+    time_series,
+    utilisation_table,
+)
+from moeram.model import MoEModel, load_model
+from moeram.placement import PlacementInput, place_rows, row_budget
+from moeram.routing import RoutingSource, SyntheticRouting, open_routing
+from moeram.schedule import make_schedule
+from moeram.serving import Requests, ServingRecord, StepPricer, poisson_requests, read_requests, serve
+from moeram.serving.pricing import GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
+from moeram.serving.pricing.gpu_pim import check_layouts
+from moeram.serving.system import ServingSystem, load_serving_system
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingResult:
+    """What a serving experiment found.
+
+    tables: latencies, throughput, utilisation, energy, time_series, requests. record: the run itself. notes: what a reader must
+    know. resolved: model and system in full.
+    """
+
+    experiment: ServingExperiment
+    tables: dict[str, Table] = field(repr=False)
+    record: ServingRecord = field(repr=False)
+    notes: tuple[str, ...]
+    fidelity: str
+    routing_fidelity: str
+    resolved: dict[str, Any] = field(repr=False)
+    wall_time_s: float
+
+    def __getitem__(self, table: str) -> Table:
+        """Return a table by name: result["latencies"]."""
+        if table not in self.tables:
+            raise ConfigError(f"the result has no table {table!r}{did_you_mean(table, self.tables)}")
+        return self.tables[table]
+
+    def cost(self) -> dict[str, int]:
+        """Return what the run took, for its provenance."""
+        return {"steps": len(self.record.steps["time_ps"])}
+
+
+def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], None] | None = None) -> ServingResult:
+    """Run a serving experiment.
+
+    Args:
+        progress: called as progress(finished, requests).
+
+    Raises:
+        MoeramError: the inputs are wrong (before anything is served), or a step cannot be priced.
+    """
+    begin = time.perf_counter()
+    model, system = load_model(experiment.model), load_serving_system(experiment.system)
+    source = _source(experiment, model)
+    requests = _requests(experiment, len(source.topics))
+    pricer = make_pricer(experiment, model, system, source)
+    record = serve(requests, pricer, experiment.batching, seed=experiment.seed, progress=progress)
+    limits = experiment.limits
+    tables = {
+        "latencies": latency_table(record),
+        "throughput": throughput_table(
+            record, gpus=system.gpus, ttft_limit_ms=limits.ttft_ms, tpot_limit_ms=limits.tpot_ms
+        ),
+        "utilisation": utilisation_table(record),
+        "energy": energy_table(record),
+        "time_series": time_series(record, experiment.every_ms * 1e6),
+        "requests": request_table(record),
+    }
+    return ServingResult(
+        experiment=experiment,
+        tables=tables,
+        record=record,
+        notes=(*source.notes, *_notes(system, requests)),
+        fidelity=record.fidelity,
+        routing_fidelity=source.fidelity,
+        resolved=experiment.machines(),
+        wall_time_s=time.perf_counter() - begin,
+    )
+
+
+def make_pricer(
+    experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource
+) -> StepPricer:
+    """Return the pricer of a serving system."""
+    routed = RoutedTokens(source, seed=experiment.seed)
+    if experiment.measured and system.kind != "gpus":
+        raise ConfigError(f"measured: tables are of GPUs with their own memory, {system.name} is of kind {system.kind}")
+    if system.kind == "gpus":
+        cost = GpuCost(system.one_gpu(), read_tables(experiment.measured) if experiment.measured else None)
+        return GpuPricer(model, cost, routed, system.network(), experts=system.experts)
+    if system.kind == "gpu_pim":
+        assert system.memory is not None
+        policy, options = experiment.schedule.policy, dict(experiment.schedule.options)
+        check_layouts(system.gpu_pim, policy, options)
+        return GpuPimPricer(
+            model, system.one_gpu(), load_memory(system.memory), system.network(), routed, make_schedule(policy, options), system.gpu_pim
+        )  # fmt: skip
+    return _near_memory(experiment, model, system, source, routed)
+
+
+def _near_memory(
+    experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource, routed: RoutedTokens
+) -> NearMemoryPricer:
+    assert system.memory is not None
+    require_near_memory(model)
+    chips, wanted = load_system(system.memory), experiment.placement
+    most_tokens = experiment.batching.max_requests * (1 + experiment.batching.draft_tokens)
+    budget = row_budget(
+        model,
+        chips,
+        phi=wanted.phi,
+        kv_requests=wanted.kv_requests,
+        context_tokens=wanted.context_tokens,
+        batch=most_tokens,
+    )
+    plans = [
+        place_rows(
+            wanted.policy,
+            PlacementInput(usage=source.ranking_usage(), topic=topic, budget=budget, seed=experiment.seed),
+        )
+        for topic in range(len(source.topics))
+    ]
+    options = CycleOptions(
+        hidden_size=model.hidden_size,
+        intermediate_size=model.expert_intermediate_size,
+        bytes_per_weight=model.bytes_per_weight,
+        bytes_per_activation=model.bytes_per_activation,
+        result_row=budget.result_row,
+        slowest_tier_everywhere=plans[0].slowest_tier_everywhere,
+        threads=experiment.threads,
+        reuse_identical_channels=experiment.reuse,
+    )
+    layers = NearMemoryLayers(
+        chips,
+        options,
+        rows_per_expert=budget.rows_per_expert,
+        shared_experts=budget.shared_experts,
+        reuse=experiment.reuse,
+    )
+    return NearMemoryPricer(
+        model, chips, system.one_gpu(), system.network(), routed, layers, plans, budget, system.near_memory
+    )
+
+
+def _source(experiment: ServingExperiment, model: MoEModel) -> RoutingSource:
+    routing = experiment.routing
+    if routing.path is None:
+        return SyntheticRouting(model, routing.synthetic, seed=experiment.seed)
+    return open_routing(routing.path, model, format=routing.format, seed=experiment.seed)
+
+
+def _requests(experiment: ServingExperiment, topics: int) -> Requests:
+    wanted, rng = experiment.requests, np.random.default_rng([experiment.seed, 7])
+    if wanted.path is not None:
+        requests = read_requests(wanted.path)
+        requests = requests.first(wanted.count) if wanted.count else requests
+        requests = requests.capped(wanted.prompt_tokens, wanted.output_tokens)
+        requests = requests.arriving_at(wanted.rate_per_s, rng) if wanted.rate_per_s else requests
+    else:
+        assert wanted.count and wanted.rate_per_s and wanted.prompt_tokens and wanted.output_tokens
+        requests = poisson_requests(
+            wanted.count,
+            rate_per_s=wanted.rate_per_s,
+            prompt_tokens=wanted.prompt_tokens,
+            output_tokens=wanted.output_tokens,
+            rng=rng,
+        )
+    return requests.with_topics(np.ones(topics), rng)
+
+
+def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:
+    notes = [
+        f"requests: {requests.source}, {len(requests)} of them, topics drawn uniformly",
+        "tokens of a step are drawn independently from held-out tokens of their topic",
+    ]
+    if not system.in_paper:
+        notes.append(f"{system.name} is not a published system: {system.description}")
+    return tuple(notes)

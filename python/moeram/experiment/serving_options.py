@@ -1,0 +1,141 @@
+"""The options of a serving experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from moeram.errors import did_you_mean
+from moeram.experiment.options import (
+    RoutingOptions,
+    config_name,
+    existing_path,
+    phi_rows,
+    placement_name,
+    read_options,
+    run_name,
+)
+from moeram.hardware import load_system
+from moeram.hardware.pim_memory import load_memory
+from moeram.model import load_model
+from moeram.options import Options
+from moeram.schedule import schedule_names
+from moeram.serving.batching import BatchingOptions
+from moeram.serving.system import load_serving_system
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class RequestOptions(Options):
+    """Who asks. source: "poisson" (all of one length) or "trace" (path, see serving/request_files.py).
+
+    count: how many, None: all of the trace. rate_per_s: Poisson arrivals of this rate, None: the trace's own times. prompt_tokens,
+    output_tokens: lengths of poisson requests, caps of a trace's (None: as they are).
+    """
+
+    source: Literal["poisson", "trace"] = "poisson"
+    path: Annotated[str, AfterValidator(existing_path)] | None = None
+    count: Count | None = None
+    rate_per_s: Annotated[float, Field(gt=0)] | None = None
+    prompt_tokens: Count | None = None
+    output_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> RequestOptions:
+        if self.source == "trace" and self.path is None:
+            raise ValueError(
+                "requests.path is missing; give the path of a request trace, such as -p requests.path=FILE"
+            )
+        if self.source == "poisson":
+            missing = [
+                key for key in ("count", "rate_per_s", "prompt_tokens", "output_tokens") if getattr(self, key) is None
+            ]
+            if missing or self.path is not None:
+                raise ValueError(
+                    f"poisson requests need {', '.join(missing)}"
+                    if missing
+                    else "requests.path is given but requests.source is poisson"
+                )
+        return self
+
+
+class ScheduleOptions(Options):
+    """Who computes an expert, on systems whose memory may: a policy and its options (docs/schedule.md)."""
+
+    policy: str = "sieve"
+    options: dict[str, float | int | bool | str] = Field(default_factory=dict)
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in schedule_names():
+            raise ValueError(f"given {name!r}{did_you_mean(name, schedule_names())}")
+        return name
+
+
+class PlacementOptions(Options):
+    """Which rows experts and caches get, on near-memory systems; as in the experiments on single steps."""
+
+    policy: Annotated[str, AfterValidator(placement_name)] = "topic_aware"
+    phi: Annotated[str | int, BeforeValidator(phi_rows)] = "compact"
+    kv_requests: Count = 32
+    context_tokens: Count = 2048
+
+
+class LimitOptions(Options):
+    """What users accept; goodput counts requests that met both."""
+
+    ttft_ms: Annotated[float, Field(gt=0)] = 1000.0
+    tpot_ms: Annotated[float, Field(gt=0)] = 50.0
+
+
+class ServingExperiment(Options):
+    """One complete serving experiment. Model, system: a shipped name or a path.
+
+    measured: tables of measured kernel times (docs/hardware.md). every_ms: interval of the time series. reuse: layers that did the same
+    work before are not simulated again.
+    """
+
+    name: Annotated[str, AfterValidator(run_name)]
+    description: str = ""
+    model: Annotated[str, config_name("models")]
+    system: Annotated[str, config_name("systems")]
+    routing: RoutingOptions
+    requests: RequestOptions
+    batching: BatchingOptions = BatchingOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    placement: PlacementOptions = PlacementOptions()
+    limits: LimitOptions = LimitOptions()
+    measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
+    every_ms: Annotated[float, Field(gt=0)] = 1000.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    threads: Count | None = None
+    reuse: bool = True
+
+    def resolved(self) -> dict[str, Any]:
+        """Return all options, defaults included, as plain values that `load_serving` accepts again."""
+        return self.model_dump(mode="python")
+
+    def input_paths(self) -> tuple[str, ...]:
+        """Return the files and folders that it reads: recorded routing, requests, measured tables."""
+        return tuple(path for path in (self.routing.path, self.requests.path, *self.measured) if path is not None)
+
+    def machines(self) -> dict[str, Any]:
+        """Return model and system in full, as plain values."""
+        system = load_serving_system(self.system)
+        parts = {"gpu": system.one_gpu().model_dump(), "system": system.model_dump()}
+        if system.memory is not None:
+            loaded = load_memory(system.memory) if system.kind == "gpu_pim" else load_system(system.memory)
+            parts["memory"] = loaded.model_dump()
+        return {"model": asdict(load_model(self.model)), **parts}
+
+
+def load_serving(
+    name_or_path: str | Path, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+) -> ServingExperiment:
+    """Read a serving experiment by name ("serving_quickstart") or path; arguments and errors as `load`."""
+    return read_options(ServingExperiment, "serving", name_or_path, overrides, values)

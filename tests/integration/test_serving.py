@@ -1,0 +1,108 @@
+"""Serving experiments from the shipped files: they run, agree with themselves, and leave a folder that says where they come from."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from moeram.cli.main import app
+from moeram.errors import ConfigError, MoeramError
+from moeram.experiment import load_serving, run_serving
+from moeram.options import config_names
+from moeram.serving.system import load_serving_system, serving_system_names
+
+FEW = {"requests.count": 4, "requests.output_tokens": 6}
+
+
+def small(name, **changed):
+    return load_serving(name, values={**FEW, **changed})
+
+
+@pytest.mark.parametrize("name", config_names("serving"))
+def test_every_shipped_serving_experiment_runs(name):
+    result = run_serving(small(name))
+    assert int(result.record.steps["decode_tokens"].sum()) == 4 * 6
+    row = next(result["throughput"].rows())
+    assert row["tokens_per_s"] <= row["bound_tokens_per_s"]
+    assert result.fidelity == "analytic"
+
+
+@pytest.mark.parametrize("name", serving_system_names())
+def test_every_shipped_system_loads_with_its_parts(name):
+    system = load_serving_system(name)
+    assert system.name == name
+    assert system.network().topology.nodes == system.gpus
+    assert system.one_gpu().name == system.gpu
+
+
+def test_equal_seeds_give_equal_runs_and_reuse_changes_nothing():
+    left = run_serving(small("mixtral_stratum_l"))
+    again = run_serving(small("mixtral_stratum_l"))
+    without = run_serving(small("mixtral_stratum_l", reuse=False, **{"requests.output_tokens": 2, "requests.count": 1}))
+    with_reuse = run_serving(small("mixtral_stratum_l", **{"requests.output_tokens": 2, "requests.count": 1}))
+    assert np.array_equal(left.record.finished_ps, again.record.finished_ps)
+    assert np.array_equal(without.record.finished_ps, with_reuse.record.finished_ps)
+
+
+def test_concurrent_memory_is_no_slower_than_exclusive(tmp_path):
+    text = "extends: stratum_l\nnear_memory: {concurrent: true}\n"
+    (tmp_path / "both.yaml").write_text(text, encoding="utf-8")
+    exclusive = run_serving(small("mixtral_stratum_l", **{"requests.rate_per_s": 500.0}))
+    both = run_serving(small("mixtral_stratum_l", system=tmp_path / "both.yaml", **{"requests.rate_per_s": 500.0}))
+    assert both.record.end_ps < exclusive.record.end_ps
+
+
+def test_the_command_writes_a_whole_folder(tmp_path):
+    arguments = [
+        "serve",
+        "qwen3_sieve",
+        "-p",
+        "requests.count=3",
+        "-p",
+        "requests.output_tokens=4",
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    for word in ("TTFT", "goodput", "memory", "fidelity: times analytic"):
+        assert word in answer.output
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"config.yaml", "provenance.json", "serving.png", "latencies.csv", "time_series.parquet"} <= names
+    found = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))
+    assert found["system"]["name"] == "b200_pim_x1"
+    assert found["memory"]["name"] == "hbm3e_pim"
+    assert found["steps"] > 0
+    # The resolved config runs again, into the same folder.
+    assert (
+        CliRunner()
+        .invoke(app, ["serve", str(tmp_path / "out" / "config.yaml"), "-o", str(tmp_path / "out"), "-q"])
+        .exit_code
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"system": "b200_pim"}, "did you mean"),
+        ({"schedule.policy": "siev"}, "did you mean 'sieve'"),
+        ({"schedule.options": {"scheduler_ms": 1}}, "did you mean 'scheduler_us'"),
+        ({"requests.source": "trace"}, "requests.path is missing"),
+        ({"requests.rate_per_s": 0}, "more than 0"),
+        ({"batching.max_request": 3}, "did you mean 'max_requests'"),
+        ({"requests.prompt_tokens": 100_000_000}, "needs keys and values of"),
+    ],
+)
+def test_bad_options_are_named(values, message):
+    with pytest.raises(MoeramError, match=message):
+        run_serving(load_serving("qwen3_sieve", values=values))
+
+
+def test_measured_tables_need_gpus_of_their_own_memory(tmp_path):
+    (tmp_path / "t.csv").write_text("op_name,latency\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="of kind gpu_pim"):
+        run_serving(load_serving("qwen3_sieve", values={"measured": [str(tmp_path / "t.csv")]}))
