@@ -109,7 +109,9 @@ def _tokens(files: list[Path], shape: TraceShape) -> Iterator[Rows]:
     rows = max(CHUNK_SELECTIONS // (max(len(files), 1) * shape.top_k), 1)
     if len(files) > 1:
         starts: dict[int, str] = {}
-        streams = [LayerStream(_stated(file), str(file), _of_one_layer(file, shape, starts)) for file in files]
+        streams = [
+            LayerStream(_stated(file), str(file), _of_one_layer(file, shape, starts, len(files))) for file in files
+        ]
         yield from side_by_side(sorted(streams, key=lambda stream: stream.layer), rows)
         return
     parts: dict[int, list[Rows]] = {}
@@ -124,9 +126,9 @@ def _tokens(files: list[Path], shape: TraceShape) -> Iterator[Rows]:
     yield from side_by_side(streams, rows)
 
 
-def _of_one_layer(file: Path, shape: TraceShape, starts: dict[int, str]) -> Iterator[Rows]:
+def _of_one_layer(file: Path, shape: TraceShape, starts: dict[int, str], files: int) -> Iterator[Rows]:
     numbering = _Numbering(str(file), starts)
-    for _, token, ids, weights, first in _rows(file, shape):
+    for _, token, ids, weights, first in _rows(file, shape, files):
         numbering.check(token, file, first + np.arange(len(token)))
         yield ids, weights
 
@@ -162,13 +164,15 @@ class _Numbering:
         self.next += len(token)
 
 
-def _rows(file: Path, shape: TraceShape) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]:
+def _rows(
+    file: Path, shape: TraceShape, files: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]]:
     """Layer, token id, expert ids and gates of batches of rows, and the number of the first of them, counted from 1."""
     pa, _ = load_pyarrow()
     names = ["layer_id", "token_id", *(f"expert_{expert}" for expert in range(shape.experts))]
     types = dict.fromkeys(names[2:], pa.float32()) | {"layer_id": pa.int32(), "token_id": pa.int64()}
     first = 1
-    with open_csv(file, types) as batches:
+    with open_csv(file, types, files) as batches:
         for batch in batches:
             if batch.schema.names != names:
                 raise TraceError(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet
 
-CSV_BLOCK_BYTES = 1 << 22
+CSV_BLOCK_BYTES = 1 << 20  # Arrow reads up to 32 blocks ahead
+_LEAST_BLOCK_BYTES = 1 << 16
 
 
 @contextmanager
@@ -37,8 +38,12 @@ def open_parquet(path: Path, **options) -> Iterator[pyarrow.parquet.ParquetFile]
 
 
 @contextmanager
-def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterator[Iterator[pa.RecordBatch]]:
+def open_csv(
+    path: Path, types: dict[str, pa.DataType] | None = None, files: int = 1
+) -> Iterator[Iterator[pa.RecordBatch]]:
     """Batches of a CSV file with a header (``.gz`` or not), closed at the end; numbers only.
+
+    ``files`` is how many are read side by side: the more, the smaller the blocks.
 
     Raises:
         TraceError: The file is missing, truncated or a row has another number of fields or no number; names the row,
@@ -49,7 +54,7 @@ def open_csv(path: Path, types: dict[str, pa.DataType] | None = None) -> Iterato
     pa, _ = load_pyarrow()
     from pyarrow import csv
 
-    read = csv.ReadOptions(block_size=CSV_BLOCK_BYTES, use_threads=False)
+    read = csv.ReadOptions(block_size=max(CSV_BLOCK_BYTES // files, _LEAST_BLOCK_BYTES), use_threads=False)
     convert = csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False)
     try:
         with (
