@@ -70,6 +70,7 @@ BAD = {
         lines({"req_id": 0, "token_idx": 0, "topk_ids": [0, 1], "layer_id": 1}),
         "no line names a layer",
     ),
+    "lines: request": ("t.jsonl", lines(line(request=[1]), line(layer=3)), r"t.jsonl:1: req_id \[1\] is neither"),
     "lines: not JSON": ("t.jsonl", lines(line(), '{"topk_ids": [0, '), r"t.jsonl:2:\d+: not JSON"),
     "lines: top_k of the meta line": ("t.jsonl", lines({"type": "meta", "top_k": 4}, line()), "recorded with top_k 4"),
     "vllm: wrong k": ("r.jsonl", vllm([[[0], [1]]]), "1 experts a token, but small uses 2"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moeram.errors import TraceError
+from moeram.errors import ConfigError, TraceError
 from moeram.routing import (
     SIEVE_FITS,
     CountTrace,
@@ -189,3 +189,11 @@ def test_passes_cannot_be_fitted():
     one = np.ones(1)
     with pytest.raises(TraceError, match="names no experts"):
         fit(PassTrace(place="p", format="moe_cap", shape=shape(), phase=one, tokens=one, distinct=one))
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, 0.5, "one"])
+def test_a_seed_that_is_none(seed):
+    with pytest.raises(ConfigError, match=r"seed is .*, allowed: a whole number in 0\.\.2\^63 - 1"):
+        synthetic_trace(shape(), seed=seed)
+    with pytest.raises(ConfigError, match="seed is"):
+        summarise(synthetic_trace(shape(), GeneratorOptions(requests=2)), seed=seed)

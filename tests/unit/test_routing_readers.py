@@ -240,7 +240,7 @@ def gate_rows(ids, weights, layer):
         yield [layer, token, *(f"{gate:.6f}" for gate in row)]
 
 
-@pytest.mark.parametrize("files", ["one", "per layer", "positions"])
+@pytest.mark.parametrize("files", ["one", "per layer", "packed", "positions"])
 def test_dynande(tmp_path, files):
     ids, weights = tokens(8), np.maximum(weights_of(8), 0.01)
     header = ["layer_id", "token_id", *(f"expert_{e}" for e in range(EXPERTS))]
@@ -250,12 +250,13 @@ def test_dynande(tmp_path, files):
         csv_rows(place, header, rows)
     else:  # as published: 0 in the column, the layer in the names, statistics beside
         place = tmp_path
-        halves = {"1st": slice(0, 8)} if files == "per layer" else {"1st": slice(0, 3), "2nd": slice(3, 8)}
+        packed = ".gz" if files == "packed" else ""
+        halves = {"1st": slice(0, 8)} if files != "positions" else {"1st": slice(0, 3), "2nd": slice(3, 8)}
         for name, part in halves.items():
             for i, layer in enumerate(MOE):
                 folder = tmp_path / name / f"Layer_{layer}"
                 folder.mkdir(parents=True)
-                csv_rows(folder / f"m_layer{layer}_x.csv", header, gate_rows(ids[part, i], weights[part, i], 0))
+                csv_rows(folder / f"m_layer{layer}_x.csv{packed}", header, gate_rows(ids[part, i], weights[part, i], 0))
                 csv_rows(folder / f"m_layer{layer}_x_top2_stats.csv", ["expert", "count"], [[0, 1]])
     trace = open_tokens(place, SHAPE)
     found = gathered(trace)

@@ -63,7 +63,7 @@ def _folder(path: Path) -> str:
         return _agreed(path, files)
     if any(json_files(folder) for folder in entries(path) if folder.is_dir()):
         return "selections"
-    for suffix, name in ((".parquet", "flame_moe"), (".csv", "dynande")):
+    for suffix, name in ((".parquet", "flame_moe"), (".csv", "dynande"), (".csv.gz", "dynande")):
         if next(path.rglob(f"*{suffix}"), None) is not None:
             return name
     raise TraceError(f"{path}: no routing found in this folder; {known_formats()}")

@@ -11,6 +11,7 @@ from moeram.model import MoEModel
 from moeram.routing.chunks import DECODE, PREFILL, TokenChunk, token_chunk
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape, shape_of
+from moeram.routing.source import check_seed
 from moeram.routing.synthetic import SyntheticOptions, log_weights
 
 _WEIGHT_STREAM, _TOPIC_STREAM, _REQUEST_STREAM = 11, 12, 13
@@ -54,7 +55,11 @@ def synthetic_trace(
         options: Parameters.
         seed: Any whole number of 0 or more.
         weights: Logarithm of the weights, float [topics, layers, experts], in place of those that the options draw.
+
+    Raises:
+        ConfigError: ``seed`` is no whole number of 0 or more.
     """
+    check_seed(seed)
     shape = shape_of(model)
     options = options or GeneratorOptions()
     if weights is None:

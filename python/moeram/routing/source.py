@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from moeram.errors import ConfigError
+
 
 @runtime_checkable
 class RoutingSource(Protocol):
@@ -60,6 +62,16 @@ def check_draw(source: RoutingSource, topic: int, batch: int) -> None:
         raise ValueError(f"topic {topic} is out of range: allowed 0..{len(source.topics) - 1}")
     if batch < 1:
         raise ValueError(f"batch is {batch}, allowed: 1 or more")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that numpy would not take.
+
+    Raises:
+        ConfigError: ``seed`` is no whole number in 0..2^63 - 1.
+    """
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 1 << 63:
+        raise ConfigError(f"seed is {seed!r}, allowed: a whole number in 0..2^63 - 1")
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from moeram.routing.counting import UsageCounter, read_usage
 from moeram.routing.recording import CountTrace, PassTrace, Recording, RoutingTrace
 from moeram.routing.sample import SAMPLE_SELECTIONS, RequestSample, RequestTokens
 from moeram.routing.shape import TraceShape
+from moeram.routing.source import check_seed
 from moeram.routing.statistics import dominant_experts, skew
 
 LRU_CAPACITIES = (4, 8, 16, 32)
@@ -124,7 +125,9 @@ def summarise(
 
     Raises:
         TraceError: The recording is damaged.
+        ConfigError: ``seed`` is no whole number of 0 or more.
     """
+    check_seed(seed)
     if isinstance(recording, PassTrace):
         return _of_passes(recording)
     if isinstance(recording, CountTrace):

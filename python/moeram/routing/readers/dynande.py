@@ -64,7 +64,7 @@ def _groups(path: Path) -> dict[str, list[Path]]:
     if not path.is_dir():
         return {str(path): [path]}
     groups: dict[str, list[Path]] = {}
-    for file in sorted(path.rglob("*.csv")):
+    for file in sorted([*path.rglob("*.csv"), *path.rglob("*.csv.gz")]):
         if is_dynande(file):
             groups.setdefault(_LAYER.sub("layer", str(file.relative_to(path))), []).append(file)
     if not groups:

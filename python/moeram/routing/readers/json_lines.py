@@ -259,6 +259,8 @@ class _Assembly:
         if missing:
             raise TraceError(f"{place}: key {missing[0]!r} is missing; a line has {', '.join(_KEYS)}, topk_weights")
         layer, token, ids, weights = row["layer"], row["token_idx"], row["topk_ids"], row.get("topk_weights")
+        if type(row["req_id"]) not in (int, str):
+            raise TraceError(f"{place}: req_id {row['req_id']!r} is neither a text nor a whole number")
         if type(layer) is not int or layer not in self.index:
             raise TraceError(f"{place}: layer {layer!r} is none of the layers of this trace ({self.layers})")
         if type(token) is not int or not 0 <= token < 1 << 31:
