@@ -108,7 +108,10 @@ def test_a_config_of_the_user(tmp_path):
         (["mixtral-8x7b", "--precision", "expert=fp8"], "did you mean 'experts'"),
         (["mixtral-8x7b", "--batch", "0"], "batch: given 0"),
         (["mixtral-8x7b", "--context", "-5"], "context: given -5"),
-        (["mixtral-8x7b", "--batch", "9" * 400], "batch: given a number of more than 20 digits, allowed: 1 to 1000000000000"),
+        (
+            ["mixtral-8x7b", "--batch", "9" * 400],
+            "batch: given a number of more than 20 digits, allowed: 1 to 1000000000000",
+        ),
         (["mixtral-8x7b", "--context", "1000000000001"], "context: given 1000000000001, allowed: 1 to"),
         (["nothing.json"], "no such file"),
         (["a" * 300], "File name too long"),
