@@ -1,11 +1,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
-#include <chrono>
-#include <future>
-
 #include "bind.h"
+#include "interruptible.h"
+#include "keywords.h"
 #include "moeram/base/errors.h"
 #include "moeram/system/near_memory_run.h"
 
@@ -17,37 +15,6 @@ namespace py = pybind11;
 using Longs = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 using Ints = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
 
-// Keyword arguments into the fields of a config; an unknown one is a ConfigError.
-class Keywords {
- public:
-  explicit Keywords(const py::kwargs& given) : given_(given) {}
-
-  template <class Value>
-  void take(const char* name, Value& field) {
-    if (!given_.contains(name)) return;
-    try {
-      field = given_[name].cast<Value>();
-    } catch (const py::cast_error&) {
-      throw ConfigError(std::string("NmpConfig: ") + name + " has a value of the wrong type");
-    }
-    ++taken_;
-    known_ += std::string(" ") + name;
-  }
-
-  void finish() const {
-    if (taken_ == given_.size()) return;
-    for (const auto& item : given_) {
-      const auto name = item.first.cast<std::string>();
-      if ((known_ + " ").find(" " + name + " ") == std::string::npos) throw ConfigError("NmpConfig: keyword '" + name + "' is unknown");
-    }
-  }
-
- private:
-  const py::kwargs& given_;
-  std::size_t taken_ = 0;
-  std::string known_;
-};
-
 struct Device {
   NearMemoryConfig config;
   Spec spec;
@@ -57,7 +24,7 @@ Device make_device(const py::kwargs& given) {
   NearMemoryConfig config;
   NmpShape& shape = config.shape;
   NmpUnitOptions& unit = config.unit;
-  Keywords words(given);
+  Keywords words("NmpConfig", given);
   std::int64_t rows = 32768;
   words.take("standard", config.standard);
   words.take("organization_preset", config.organization_preset);
@@ -167,30 +134,14 @@ py::dict make_tables(const Device& device, const std::vector<NmpLayerResult>& re
   return out;
 }
 
-// Ctrl-C ends the run at the next layer: Python's signal handlers run only in its main thread, which therefore waits here.
-std::vector<NmpLayerResult> run_interruptibly(const Device& device, const std::vector<LayerTask>& layers, const NearMemoryRunOptions& options) {
-  std::atomic<bool> cancelled{false};
-  const py::gil_scoped_release release;
-  auto answer = std::async(std::launch::async, [&] { return run_layers(device.spec, device.config, layers, options, &cancelled); });
-  while (answer.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
-    const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() == 0) continue;
-    cancelled = true;
-    const py::error_already_set interrupted;
-    {
-      const py::gil_scoped_release without;
-      answer.wait();
-    }
-    throw interrupted;
-  }
-  return answer.get();
-}
-
 py::dict run_nmp(const Device& device, const Longs& layer_begin, const Ints& expert, const Ints& first_row, const Ints& tokens,
                  const Longs& batch, int threads, bool skip, bool reuse_identical_channels, const std::string& trace_dir) {
   const auto layers = make_layers(layer_begin, expert, first_row, tokens, batch);
   if (threads < 1) throw ConfigError("threads must be at least 1");
-  return make_tables(device, run_interruptibly(device, layers, {threads, skip, reuse_identical_channels, trace_dir}));
+  const NearMemoryRunOptions options{threads, skip, reuse_identical_channels, trace_dir};
+  return make_tables(device, run_interruptibly([&](const std::atomic<bool>* cancelled) {
+    return run_layers(device.spec, device.config, layers, options, cancelled);
+  }));
 }
 
 }  // namespace

@@ -32,6 +32,34 @@ def run_nmp(
     reuse_identical_channels: bool = True,
     trace_dir: str = "",
 ) -> dict[str, Any]: ...
+def run_stream(
+    base: NDArray[np.int64],
+    extent_bytes: NDArray[np.int64],
+    stride_bytes: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    group: NDArray[np.int64],
+    *,
+    standard: str,
+    organization: str,
+    timing: str,
+    sizes: dict[str, int] = ...,
+    timing_cycles: dict[str, int] = ...,
+    stacks: int = 1,
+    mapper: str = "RoBaRaCoCh",
+    scheduler: str = "FRFCFS",
+    refresh: str = "AllBank",
+    row_policy: str = "OpenRowPolicy",
+    row_policy_cap: int = ...,
+    energy: bool = False,
+    voltage: str = "",
+    current: str = "",
+    interval_cycles: int = 0,
+    refresh_phase_cycles: int = 0,
+    skip: bool = True,
+    fold: bool = True,
+    threads: int = 1,
+    reuse_identical_channels: bool = True,
+) -> dict[str, Any]: ...
 def run_ramulator(path: str, *, folder: str = "", strict: bool = False, skip: bool = True) -> tuple[str, list[str]]: ...
 def shipped_standards() -> list[str]: ...
 def resolve(

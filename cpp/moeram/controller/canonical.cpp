@@ -33,6 +33,37 @@ std::vector<std::int64_t> Controller::canonical(const Frame& frame, bool with_re
   return out;
 }
 
+bool Controller::in_one_class(std::int64_t row) const {
+  if (spec_.classes.size() == 1) return true;
+  const int wanted = device_.class_of_row(static_cast<std::int32_t>(row));
+  for (int bank = 0; bank < spec_.banks(); ++bank) {
+    if (device_.row_open(bank) && device_.class_of_row(device_.open_row(bank)) != wanted) return false;
+  }
+  const auto differs = [&](const Request& request) {
+    const std::int32_t asked = request.address[static_cast<std::size_t>(spec_.row_level)];
+    return asked >= 0 && device_.class_of_row(asked) != wanted;
+  };
+  for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
+    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) {
+      if (differs(queue->at(slot))) return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> Controller::count_names() const {
+  std::vector<std::string> out = {
+      "latencies_from_zero", "read_latency",
+      "row_hits", "row_misses", "row_conflicts",
+      "read_row_hits", "read_row_misses", "read_row_conflicts",
+      "write_row_hits", "write_row_misses", "write_row_conflicts",
+      "num_read_reqs", "num_write_reqs", "num_other_reqs",
+      "queue_len", "read_queue_len", "write_queue_len", "priority_queue_len",
+      "num_close_reqs"};
+  for (const auto& command : spec_.commands) out.push_back(command.name);
+  return out;
+}
+
 std::vector<std::int64_t> Controller::counts() const {
   const auto& s = statistics_;
   std::vector<std::int64_t> out = {
@@ -42,7 +73,7 @@ std::vector<std::int64_t> Controller::counts() const {
       s.write_row_hits, s.write_row_misses, s.write_row_conflicts,
       s.read_attempts, s.write_attempts, s.other_attempts,
       s.queue_length_sum, s.read_queue_length_sum, s.write_queue_length_sum, s.priority_queue_length_sum,
-      row_policy_->closing_requests()};
+      std::max<std::int64_t>(row_policy_->closing_requests(), 0)};
   out.insert(out.end(), issued_.begin(), issued_.end());
   if (device_.meter() == nullptr) return out;
   for (const auto& rank : device_.meter()->counts(now_)) {

@@ -66,11 +66,15 @@ class Controller : public MemoryPort {
   // alike from here on. Cycles to the next refresh are left out if `with_refresh` is false.
   std::vector<std::int64_t> canonical(const Frame& frame, bool with_refresh = true) const;
   std::vector<std::int64_t> canonical() const { return canonical(Frame(spec_, spec_.bank_level)); }
+  // True if all rows that are open or asked for have the latency class of `row`.
+  bool in_one_class(std::int64_t row) const;
   // Levels below this one may be renamed without anything but a stream noticing.
   int distinguished_level() const;
   // All that is counted, as integers whose growth over a stretch of time depends on that stretch alone, but for the first:
   // reads whose latency was taken from cycle 0 on.
   std::vector<std::int64_t> counts() const;
+  // The names of 2.0's statistics, then of the commands; counts of the energy model follow without names.
+  std::vector<std::string> count_names() const;
   // Let the next refresh come earlier; false: nothing changed, it cannot be moved.
   bool hasten_refresh(Cycle cycles) { return refresh_->hasten(cycles); }
 

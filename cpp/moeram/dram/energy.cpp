@@ -1,5 +1,7 @@
 #include "moeram/dram/energy.h"
 
+#include <algorithm>
+
 #include "moeram/base/errors.h"
 
 namespace moeram {
@@ -126,6 +128,10 @@ std::vector<RankEnergy> EnergyMeter::price(const std::vector<RankCounts>& counts
     out.push_back(energy);
   }
   return out;
+}
+
+bool EnergyMeter::odd() const {
+  return std::any_of(ranks_.begin(), ranks_.end(), [](const Rank& rank) { return rank.odd; });
 }
 
 void EnergyMeter::canonical(std::vector<std::int64_t>& out) const {

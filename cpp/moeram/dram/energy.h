@@ -41,6 +41,8 @@ class EnergyMeter {
   void on_command(int command, int rank, RankLoad load, Cycle now);
   std::vector<RankCounts> counts(Cycle now) const;
   std::vector<RankEnergy> price(const std::vector<RankCounts>& counts) const;
+  // True once an interval was counted from a point in the past that lies before another state.
+  bool odd() const;
   // What later counts depend on beside the commands.
   void canonical(std::vector<std::int64_t>& out) const;
 

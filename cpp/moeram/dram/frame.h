@@ -24,6 +24,7 @@ class Frame {
   std::int64_t blocks() const { return blocks_; }
   // Any whole number stands for a block: they go round.
   void place(std::int64_t block, Address& address) const;
+  std::int64_t row_of(std::int64_t block) const { return wrap(block) / banks_; }
 
   // The node that is the `label`-th of its level from the stream's point of view.
   int node(int level, int label) const { return node_at(level, origin_ + label); }

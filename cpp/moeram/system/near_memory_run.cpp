@@ -1,12 +1,8 @@
 #include "moeram/system/near_memory_run.h"
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
-#include <thread>
-
 #include "moeram/base/errors.h"
 #include "moeram/plugin/command_trace.h"
+#include "moeram/system/parallel.h"
 
 namespace moeram {
 namespace {
@@ -77,8 +73,7 @@ std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig&
   const NmpLayerOptions layer_options{config.result_row, options.skip, options.reuse_identical_channels && !traced ? 1 : 0};
 
   std::vector<NmpLayerResult> results(layers.size());
-  std::vector<std::exception_ptr> failures(layers.size());
-  const auto run_one = [&](std::size_t i) {
+  in_parallel(layers.size(), options.threads, cancelled, [&](std::size_t i) {
     NmpLayer layer(spec, config.shape, config.unit, layer_options, layout);
     std::vector<std::shared_ptr<CommandTrace>> traces;
     for (int channel = 0; traced && channel < config.shape.channels; ++channel) {
@@ -87,27 +82,7 @@ std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig&
     }
     results[i] = layer.run(layers[i]);
     for (const auto& trace : traces) trace->finish();
-  };
-
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < layers.size(); i = next++) {
-      if (cancelled && *cancelled) return;
-      try {
-        run_one(i);
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (int t = 1; t < std::min<int>(options.threads, static_cast<int>(layers.size())); ++t) helpers.emplace_back(work);
-  work();
-  for (auto& helper : helpers) helper.join();
-  // The first failing layer, whichever thread met it first.
-  for (const auto& failure : failures) {
-    if (failure) std::rethrow_exception(failure);
-  }
+  });
   return results;
 }
 
