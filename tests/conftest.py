@@ -9,6 +9,14 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_memo(tmp_path_factory):
+    """No test reads or leaves results in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOERAM_MEMO_DIR", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the source checkout."""

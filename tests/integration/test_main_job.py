@@ -13,7 +13,7 @@ ROW_CYCLE_NS = np.array([34.56, 36.19, 38.26, 40.77, 43.71, 47.09, 50.90, 55.15]
 
 
 def tables_of(**overrides):
-    record = moeram.run("quickstart", **(SMALL | overrides))
+    record = moeram.run("quickstart", **(SMALL | {"kernel_memo": False} | overrides))
     return {name: list(table.rows()) for name, table in record.tables.items()}
 
 
@@ -54,6 +54,13 @@ def test_simulating_every_channel_gives_the_same_tables(reference):
     assert {row["fidelity"] for row in every["points"]} == {"cycle"}
     assert {row["fidelity"] for row in reference["points"]} == {"cycle-memo"}
     assert same(without_labels(reference), without_labels(every))
+
+
+def test_the_kernel_memo_changes_nothing_but_labels(reference):
+    cold, warm = tables_of(kernel_memo=True), tables_of(kernel_memo=True)
+    assert same(cold, warm) and same(without_labels(cold), without_labels(reference))
+    again = moeram.run("quickstart", **SMALL)
+    assert again.simulated_commands == 0 and again.memo["hits"] > 0 and again.memo["misses"] == 0
 
 
 def test_step_is_never_faster_than_its_rows(reference):

@@ -33,7 +33,8 @@ class FakeCore:
 
     def NmpConfig(self, **settings):
         assert set(settings) == CONFIG_KEYS, set(settings) ^ CONFIG_KEYS
-        return SimpleNamespace(**settings, check_capacity=lambda batch, most_tokens: None)
+        facts = {"rows_per_expert": 1, "tier_timing": [(0, settings["rows"], {})]}
+        return SimpleNamespace(**settings, **facts, check_capacity=lambda batch, most_tokens: None)
 
     def run_nmp(self, config, layer_begin, expert, first_row, tokens, batch, **options):
         assert set(options) == {"threads", "skip", "reuse_identical_channels", "trace_dir"}
@@ -70,7 +71,9 @@ class FakeCore:
 
 @pytest.fixture
 def fake_core(monkeypatch):
-    """Put a FakeCore in the place of the compiled one."""
+    """Put a FakeCore in the place of the compiled one; every layer reaches it."""
     core = FakeCore()
     monkeypatch.setattr("moeram.hardware.cycle.load_core", lambda: core)
+    monkeypatch.setattr("moeram.hardware.cycle.engine_version", lambda: "fake")
+    monkeypatch.setattr("moeram.hardware.cycle.run_with_memo", lambda work, simulate, memo, **_: simulate(work))
     return core

@@ -129,7 +129,7 @@ def test_labels_and_notes(record, fake_core):
     assert set(record["points"]["fidelity"]) == {"cycle-memo"}
     assert (record.fidelity, record.routing_fidelity) == ("cycle-memo", "synthetic")
     assert any("synthetic routing" in note for note in record.notes)
-    other = moeram.run("quickstart", **SMALL, reuse_identical_channels=False)
+    other = moeram.run("quickstart", **SMALL, reuse_identical_channels=False, kernel_memo=False)
     assert set(other["points"]["fidelity"]) == {"cycle"}
     assert not fake_core.calls[-1].reuse_identical_channels
 

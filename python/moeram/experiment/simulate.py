@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.batches import compositions
 from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
-from moeram.hardware import cycle, lower, tokens_per_expert
+from moeram.hardware import MemoCounts, cycle, lower, shared_memo, tokens_per_expert
 from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
 from moeram.placement import Plan, name_clashes
 
@@ -33,7 +33,7 @@ class Record:
     tables: points, decomposition, layers, tiers, energy, resources. notes: what a reader must know about the inputs.
     fidelity: of the times; routing_fidelity: of the draws. resolved: model, system and layout of the rows in full.
     commands: DRAM commands of one chip, by placement. simulated_commands: how many of them the engine issued itself; the
-    others belong to channels that do the same.
+    others belong to channels that do the same or to layers that were known; memo: what was asked of the kernel memo.
     """
 
     experiment: Experiment
@@ -44,6 +44,7 @@ class Record:
     resolved: dict[str, Any] = field(repr=False)
     commands: dict[str, int]
     simulated_commands: int
+    memo: dict[str, int]
     wall_time_s: float
 
     def __getitem__(self, table: str) -> Table:
@@ -58,6 +59,7 @@ class Record:
             "commands_of_a_chip": self.commands,
             "simulated_commands": self.simulated_commands,
             "simulated_commands_per_s": round(self.simulated_commands / self.wall_time_s),
+            "kernel_memo": self.memo,
         }
 
 
@@ -72,6 +74,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
         MoeramError: the inputs are wrong (before anything is simulated) or the engine's answer contradicts the work.
     """
     begin = time.perf_counter()
+    before = replace(shared_memo().counts)
     prepared = prepare(experiment)
     _check_buffers(prepared)
     total = sum(len(of_size.batches) for of_size in prepared.batches.values()) * len(experiment.placements)
@@ -92,7 +95,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
         steps += [_steps(prepared, name, batch, parts[name], drawn) for name in experiment.placements]
     if progress:
         progress(total, total, "done")
-    return _record(prepared, steps, time.perf_counter() - begin)
+    return _record(prepared, steps, shared_memo().counts.since(before), time.perf_counter() - begin)
 
 
 def _check_buffers(prepared: Prepared) -> None:
@@ -128,7 +131,8 @@ def _simulate(
     work = lower(first_row, draws, shared_experts=budget.shared_experts)
     one_tier = plans[0].slowest_tier_everywhere
     options = cycle_options(experiment, model, budget, slowest_tier_everywhere=one_tier)
-    return check(cycle.run(work, system, options), work, model=model, system=system, budget=budget, one_tier=one_tier)
+    times = cycle.run(work, system, options, shared_memo() if experiment.kernel_memo else None)
+    return check(times, work, model=model, system=system, budget=budget, one_tier=one_tier)
 
 
 def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes], drawn: Drawn) -> Steps:
@@ -153,9 +157,9 @@ def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes],
     )
 
 
-def _record(prepared: Prepared, steps: list[Steps], wall_time_s: float) -> Record:
+def _record(prepared: Prepared, steps: list[Steps], counts: MemoCounts, wall_time_s: float) -> Record:
     experiment, source, budget, system = prepared.experiment, prepared.source, prepared.budget, prepared.system
-    fidelity = "cycle-memo" if experiment.reuse_identical_channels else "cycle"
+    fidelity = "cycle-memo" if experiment.reuse_identical_channels or experiment.kernel_memo else "cycle"
     tables = make_tables(
         TableInput(
             steps=steps,
@@ -181,8 +185,9 @@ def _record(prepared: Prepared, steps: list[Steps], wall_time_s: float) -> Recor
         routing_fidelity=source.fidelity,
         resolved={"model": asdict(prepared.model), "system": system.model_dump(), "rows_of_a_bank": layout},
         commands=commands,
-        simulated_commands=sum(commands.values())
+        simulated_commands=(counts.simulated_commands if experiment.kernel_memo else sum(commands.values()))
         // (system.device.channels if experiment.reuse_identical_channels else 1),
+        memo=counts.as_dict() if experiment.kernel_memo else {},
         wall_time_s=wall_time_s,
     )
 

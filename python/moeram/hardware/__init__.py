@@ -11,18 +11,28 @@ from moeram.hardware.lowering import (
     rows_by_tier,
     tokens_per_expert,
 )
+from moeram.hardware.memo import KernelMemo, MemoCounts, shared_memo
 from moeram.hardware.spec import System, load_system, system_names
+from moeram.hardware.stream import Stream, StreamMemory, StreamOptions, StreamTimes, run_streams
 
 __all__ = [
     "CycleOptions",
+    "KernelMemo",
+    "MemoCounts",
     "NmpWork",
     "StepTimes",
+    "Stream",
+    "StreamMemory",
+    "StreamOptions",
+    "StreamTimes",
     "System",
     "layer_rows_by_tier",
     "load_system",
     "lower",
     "require_near_memory",
     "rows_by_tier",
+    "run_streams",
+    "shared_memo",
     "system_names",
     "tokens_per_expert",
 ]

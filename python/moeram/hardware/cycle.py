@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import EngineError
+from moeram.hardware.layer_memo import run_with_memo
 from moeram.hardware.lowering import NmpWork
+from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
 
 RESOURCES = ("link_in", "all_gather", "tensor", "reducer", "sfe", "reduce_scatter", "weighted_sum", "link_out")
@@ -81,26 +87,51 @@ def usable_threads(threads: int | None) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(work: NmpWork, system: System, options: CycleOptions) -> StepTimes:
+@lru_cache(maxsize=1)
+def engine_version() -> str:
+    """Return the SHA-256 (hex) of the compiled core: another engine may find other times."""
+    return hashlib.sha256(Path(load_core().__file__).read_bytes()).hexdigest()
+
+
+def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo | None = None) -> StepTimes:
     """Simulate the work of all layers, each from a drained unit, on one chip of the system.
+
+    With a memo, layers that it knows are not simulated again, and equal layers once; figures are the same. Runs that
+    write command traces simulate everything.
 
     Raises:
         EngineError: the core is missing, refuses the configuration or answers with arrays that do not fit the work.
         CapacityError: a buffer of the unit is too small.
     """
     core = load_core()
-    answer = core.run_nmp(
-        core.NmpConfig(**configuration(system, options)),
-        work.layer_begin,
-        work.expert,
-        work.first_row,
-        work.tokens,
-        work.batch,
-        threads=usable_threads(options.threads),
-        skip=options.skip,
-        reuse_identical_channels=options.reuse_identical_channels,
-        trace_dir=options.trace_dir,
-    )
+    config = core.NmpConfig(**configuration(system, options))
+
+    def simulate(part: NmpWork) -> dict[str, Any]:
+        return core.run_nmp(
+            config,
+            part.layer_begin,
+            part.expert,
+            part.first_row,
+            part.tokens,
+            part.batch,
+            threads=usable_threads(options.threads),
+            skip=options.skip,
+            reuse_identical_channels=options.reuse_identical_channels,
+            trace_dir=options.trace_dir,
+        )
+
+    if memo is None or options.trace_dir:
+        answer = simulate(work)
+    else:
+        tiers = config.tier_timing
+        answer = run_with_memo(
+            work,
+            simulate,
+            memo,
+            device=memo_key(engine_version(), configuration(system, options)),
+            rows_per_expert=config.rows_per_expert,
+            tier_rows=np.array([*(begin for begin, _, _ in tiers), tiers[-1][1]], dtype=np.int64),
+        )
     times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__})
     _check_shapes(times, work, system)
     return times

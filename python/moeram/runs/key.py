@@ -16,11 +16,13 @@ _BLOCK_BYTES = 1 << 20
 def run_key(experiment: Experiment | ServingExperiment, version: str) -> str:
     """Return the SHA-256 (hex) of the resolved options, model, machines, input files and the program's version.
 
-    Places of files do not count, their contents do; neither does the number of threads, which never changes a result.
+    Places of files do not count, their contents do; neither do the number of threads and the kernel memo,
+    which never change a result.
     """
     digests = {path: list(_digests_below(Path(path)).values()) for path in experiment.input_paths()}
     resolved = _with_contents(experiment.resolved(), digests)
-    del resolved["threads"]
+    for indifferent in ("threads", "kernel_memo"):
+        resolved.pop(indifferent, None)
     return digest({**resolved, **experiment.machines(), "version": version})
 
 
