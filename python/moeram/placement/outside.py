@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -55,13 +57,23 @@ def call_outside(name: str, group: str, place: Callable[[], Plan]) -> Plan:
 
 def policy_names(shipped: Mapping[str, Policy], group: str) -> tuple[str, ...]:
     """Names of all policies, shipped ones first; nothing is loaded."""
-    outside = sorted({point.name for point in entry_points(group=group)} - set(shipped))
+    outside = sorted({point.name for point in _points(group)} - set(shipped))
     return (*shipped, *outside)
+
+
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    return _points_on(group, tuple(sys.path))
+
+
+# Every look at them reads the metadata of all installed packages, milliseconds each time.
+@lru_cache(maxsize=8)
+def _points_on(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=group))
 
 
 def _announced(name: str, group: str) -> list[EntryPoint]:
     """Entry points of that name; the same one seen twice (a package on two paths) counts once."""
-    found = {(point.value, _origin(point)): point for point in entry_points(group=group) if point.name == name}
+    found = {(point.value, _origin(point)): point for point in _points(group) if point.name == name}
     return list(found.values())
 
 

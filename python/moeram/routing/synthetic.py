@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -75,7 +76,7 @@ class SyntheticRouting:
         self.experts, self.top_k = model.experts, model.top_k
         self._seed = seed
         self._mean_wait = _mean_waits(model, self.options, np.random.default_rng([seed, _WEIGHT_STREAM]))
-        self._usage: dict[int, np.ndarray] = {}
+        self._model = model
         what = (
             f"synthetic routing, seed {seed}, {len(self.topics)} topics: {_popularity_words(self.options)}, topic sigma "
             f"{_numbers(self.options.topic_sigma)} (first to last layer); tokens and layers are independent"
@@ -96,16 +97,22 @@ class SyntheticRouting:
         check_draw(self, topic, batch)
         shape = (batch, len(self.layers), self.experts)
         waits = rng.standard_exponential(shape, dtype=np.float32) * self._mean_wait[topic]
+        if self.top_k == 1:
+            return waits.argmin(axis=-1, keepdims=True).astype(np.int16)
         return np.argpartition(waits, self.top_k - 1, axis=-1)[..., : self.top_k].astype(np.int16)
 
     def _sample_usage(self, stream: int) -> np.ndarray:
-        if stream not in self._usage:
-            rng = np.random.default_rng([self._seed, stream])
-            tokens = self.options.sample_tokens
-            samples = (self.draw(topic, tokens, rng) for topic in range(len(self.topics)))
-            usage = np.stack([count_selections(sample, self.experts) for sample in samples])
-            self._usage[stream] = read_only(usage.astype(np.float64))
-        return self._usage[stream]
+        return _usage(self._model, self.options, self._seed, stream)
+
+
+# The same for all generators with the same parameters, and dearer than a whole simulated step.
+@lru_cache(maxsize=16)
+def _usage(model: MoEModel, options: SyntheticOptions, seed: int, stream: int) -> np.ndarray:
+    source = SyntheticRouting(model, options, seed=seed)
+    rng = np.random.default_rng([seed, stream])
+    samples = (source.draw(topic, options.sample_tokens, rng) for topic in range(len(source.topics)))
+    usage = np.stack([count_selections(sample, model.experts) for sample in samples])
+    return read_only(usage.astype(np.float64))
 
 
 def _mean_waits(model: MoEModel, options: SyntheticOptions, rng: np.random.Generator) -> np.ndarray:
