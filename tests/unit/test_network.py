@@ -124,5 +124,5 @@ def test_bad_input_is_named():
         Network(topology("ring", 4)).collective_ps("all_gather", [-1])
     with pytest.raises(ConfigError, match="did you mean 'event'"):
         Network(topology("ring", 4), "events")
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ConfigError, match="columns"):
         topology("mesh", 10, 4)
