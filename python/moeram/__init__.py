@@ -7,20 +7,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moeram import experiment as _experiment
 from moeram.errors import CapacityError, ConfigError, EngineError, MoeramError, TraceError
 from moeram.experiment import Record
+
+if TYPE_CHECKING:
+    from moeram.runs import SweepResult
 
 try:
     __version__ = metadata.version("moeram")
 except metadata.PackageNotFoundError:  # a source checkout that was never installed
     __version__ = "0+unknown"
 
-__all__ = ["CapacityError", "ConfigError", "EngineError", "MoeramError", "Record", "TraceError", "__version__", "run"]
+__all__ = [
+    "CapacityError", "ConfigError", "EngineError", "MoeramError", "Record", "TraceError", "__version__", "run", "sweep",
+]  # fmt: skip
 
 
 def run(name_or_path: str | Path, *, progress: _experiment.Progress | None = None, **overrides: Any) -> Record:
@@ -38,3 +44,35 @@ def run(name_or_path: str | Path, *, progress: _experiment.Progress | None = Non
             go on.
     """
     return _experiment.run(_experiment.load(name_or_path, values=overrides), progress)
+
+
+def sweep(
+    name_or_path: str | Path,
+    *,
+    over: Mapping[str, Any],
+    folder: str | Path,
+    workers: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> SweepResult:
+    """Run an experiment of either kind, or a YAML file of a sweep, over values of its keys (docs/sweeps.md).
+
+    Args:
+        over: key -> values; every combination is run. folder: of the store, finished points in it are not run again.
+        workers: processes, None: one for each core; 1: everything in this process. With more, a script needs the usual
+            `if __name__ == "__main__":`.
+        parameters: key -> value for every point.
+
+    Returns:
+        A SweepResult; result.table("points") is one table of all points. Failed points have their error there.
+
+    Raises:
+        ConfigError: nothing varies, the folder cannot be used, or no point has valid options.
+    """
+    from moeram import runs
+    from moeram.experiment.options import plain_values
+
+    given = runs.read_sweep(name_or_path)
+    grid = {**given.over, **{key: plain_values(list(values)) for key, values in over.items()}}
+    fixed = {**given.fixed, **plain_values(parameters or {})}
+    wanted = runs.Sweep(**{**given.model_dump(), "over": grid, "fixed": fixed})
+    return runs.run_sweep(wanted, folder, __version__, workers=workers)

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import check, model, placement, routing, serve, topics
+from moeram.cli import check, model, placement, routing, serve, sweep, topics
 from moeram.errors import MoeramError
 
 
@@ -97,6 +97,7 @@ def run(
 
 
 app.command()(serve.serve)
+app.command()(sweep.sweep)
 
 
 def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:

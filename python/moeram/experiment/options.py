@@ -235,15 +235,16 @@ def read_options(
         tree = override(tree, text)
     for key, value in (values or {}).items():
         parts = tuple(key.replace("__", ".").split("."))
-        tree = overlay(tree, nested(parts, _plain(value), f"run(..., {key}=)"))
+        tree = overlay(tree, nested(parts, plain_values(value), f"run(..., {key}=)"))
     return build(options, tree)
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Return values from Python as YAML knows them: dicts, lists, scalars."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain_values(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain_values(value.tolist())
     if isinstance(value, list | tuple | range):
-        return [_plain(inner) for inner in value]
+        return [plain_values(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from moeram.errors import CapacityError, ConfigError, MoeramError, TraceError, did_you_mean
 from moeram.experiment.batches import Batches, apportion, mixed_batches, one_topic_batches, topic_shares
 from moeram.experiment.options import Experiment
+from moeram.experiment.sources import open_source
 from moeram.hardware import CycleOptions, System, cycle, load_system, require_near_memory
 from moeram.model import MoEModel, load_model
 from moeram.placement import RowBudget, row_budget
-from moeram.routing import RoutingSource, SyntheticRouting, open_routing
+from moeram.routing import RoutingSource
 from moeram.routing.topics import confusion_of_accuracy, read_confusion
 
 Result = TypeVar("Result")
@@ -44,7 +45,7 @@ def prepare(experiment: Experiment) -> Prepared:
     system = _attempt(lambda: load_system(experiment.hardware), complaints)
     source = budget = topics = confusion = batches = None
     if model is not None:
-        source = _attempt(lambda: open_source(experiment, model), complaints)
+        source = _attempt(lambda: open_source(experiment.routing, model, experiment.seed), complaints)
     if model is not None and system is not None:
         budget = _attempt(lambda: _budget(experiment, model, system), complaints)
     fits = budget is None or _attempt(lambda: _fits_buffers(experiment, model, system, budget), complaints)
@@ -126,18 +127,6 @@ def _confusion(experiment: Experiment, source: RoutingSource) -> NDArray[np.floa
 def _runnable(model: MoEModel) -> MoEModel:
     require_near_memory(model)
     return model
-
-
-def open_source(experiment: Experiment, model: MoEModel) -> RoutingSource:
-    """Open the recorded routing of an experiment, or make its generator.
-
-    Raises:
-        TraceError: the recording is malformed or of another model.
-    """
-    routing = experiment.routing
-    if routing.path is None:
-        return SyntheticRouting(model, routing.synthetic, seed=experiment.seed)
-    return open_routing(routing.path, model, format=routing.format, seed=experiment.seed)
 
 
 def _attempt(step: Callable[[], Result], complaints: list[MoeramError]) -> Result | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.serving_options import ServingExperiment
+from moeram.experiment.sources import open_source
 from moeram.hardware import load_system, require_near_memory
 from moeram.hardware.cycle import CycleOptions
 from moeram.hardware.gpu_cost import GpuCost
@@ -28,7 +29,7 @@ from moeram.metrics.serving import (
 )
 from moeram.model import MoEModel, load_model
 from moeram.placement import PlacementInput, place_rows, row_budget
-from moeram.routing import RoutingSource, SyntheticRouting, open_routing
+from moeram.routing import RoutingSource
 from moeram.schedule import make_schedule
 from moeram.serving import Requests, ServingRecord, StepPricer, poisson_requests, read_requests, serve
 from moeram.serving.pricing import GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
@@ -75,7 +76,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     """
     begin = time.perf_counter()
     model, system = load_model(experiment.model), load_serving_system(experiment.system)
-    source = _source(experiment, model)
+    source = open_source(experiment.routing, model, experiment.seed)
     requests = _requests(experiment, len(source.topics))
     pricer = make_pricer(experiment, model, system, source)
     record = serve(requests, pricer, experiment.batching, seed=experiment.seed, progress=progress)
@@ -164,13 +165,6 @@ def _near_memory(
     return NearMemoryPricer(
         model, chips, system.one_gpu(), system.network(), routed, layers, plans, budget, system.near_memory
     )
-
-
-def _source(experiment: ServingExperiment, model: MoEModel) -> RoutingSource:
-    routing = experiment.routing
-    if routing.path is None:
-        return SyntheticRouting(model, routing.synthetic, seed=experiment.seed)
-    return open_routing(routing.path, model, format=routing.format, seed=experiment.seed)
 
 
 def _requests(experiment: ServingExperiment, topics: int) -> Requests:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from pathlib import Path
 
 from moeram.errors import ConfigError, did_you_mean
@@ -45,6 +47,21 @@ def config_path(kind: str, name_or_path: str | Path) -> Path:
     )
 
 
+def _parsed(path: Path) -> Tree:
+    """Read a file, once while it stays as it is; the tree is the caller's own."""
+    try:
+        state = path.stat()
+    except OSError:
+        return load_yaml(path)
+    kept = _load(str(path), state.st_mtime_ns, state.st_size)
+    return Tree(value=copy.deepcopy(kept.value), origins=dict(kept.origins))
+
+
+@lru_cache(maxsize=64)
+def _load(path: str, modified_ns: int, size_bytes: int) -> Tree:
+    return load_yaml(path)
+
+
 def load_config(kind: str, name_or_path: str | Path) -> Tree:
     """Read a config by name or path; a top-level `extends: NAME_OR_PATH` lays it over another config of the same kind.
 
@@ -58,7 +75,7 @@ def load_config(kind: str, name_or_path: str | Path) -> Tree:
         if path.resolve() in seen:
             raise ConfigError(f"{path}: extends: the configs extend each other in a circle")
         seen.append(path.resolve())
-        tree = load_yaml(path)
+        tree = _parsed(path)
         base = tree.value.pop("extends", None) if isinstance(tree.value, dict) else None
         chain.append(tree)
         if base is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from moeram.report.figures import decomposition_figure
 from moeram.report.serving_figures import serving_figure
+from moeram.report.sweep_figures import sweep_figure
 from moeram.report.terminal import decomposition_tables, plain_table, points_table
 
-__all__ = ["decomposition_figure", "decomposition_tables", "plain_table", "points_table", "serving_figure"]
+__all__ = ["decomposition_figure", "decomposition_tables", "plain_table", "points_table", "serving_figure", "sweep_figure"]

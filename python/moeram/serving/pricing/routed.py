@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import TraceError
-from moeram.routing.source import RoutingSource
+from moeram.routing.source import RoutingSource, read_only
 from moeram.serving.step import Step
 
 POOL_TOKENS = 4096
+# Drawn once for each source: runs that share one share its pools.
+_POOLS: WeakKeyDictionary[RoutingSource, dict[tuple[int, int], list[NDArray[np.int64]]]] = WeakKeyDictionary()
 
 
 class RoutedTokens:
@@ -22,13 +26,10 @@ class RoutedTokens:
         self.layers, self.experts, self.top_k = len(source.layers), source.experts, source.top_k
         self.fidelity = source.fidelity
         self._rng = np.random.default_rng([seed, 1])
-        offsets = np.arange(self.layers)[:, None] * source.experts
-        self._pools = [
-            (_draw(source, topic, pool_tokens, np.random.default_rng([seed, 2, topic])) + offsets).reshape(
-                -1, self.layers * self.top_k
-            )
-            for topic in range(len(source.topics))
-        ]
+        drawn = _POOLS.setdefault(source, {})
+        if (seed, pool_tokens) not in drawn:
+            drawn[seed, pool_tokens] = _pools(source, seed, pool_tokens)
+        self._pools = drawn[seed, pool_tokens]
 
     def counts(self, step: Step) -> NDArray[np.int64]:
         """Return how many tokens of a step use each expert, int64 [layers, experts]."""
@@ -50,6 +51,20 @@ class RoutedTokens:
             rows = self._rng.integers(0, len(pool), int(tokens[topic == index].sum()))
             total += np.bincount(pool[rows].ravel(), minlength=size)
         return total.reshape(self.layers, self.experts)
+
+
+def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.int64]]:
+    """Return for each topic the experts of its tokens, numbered over all layers, [tokens, layers * top_k]."""
+    layers = len(source.layers)
+    offsets = np.arange(layers)[:, None] * source.experts
+    return [
+        read_only(
+            (_draw(source, topic, pool_tokens, np.random.default_rng([seed, 2, topic])) + offsets).reshape(
+                -1, layers * source.top_k
+            )
+        )
+        for topic in range(len(source.topics))
+    ]
 
 
 def _draw(source: RoutingSource, topic: int, tokens: int, rng: np.random.Generator) -> NDArray[np.int64]:
