@@ -30,6 +30,7 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       active_(device_, kQueueSize, false),
       priority_(device_, kPriorityQueueSize, false),
       in_use_(static_cast<std::size_t>(spec.banks()), 0),
+      buses_(static_cast<int>(spec.buses.size())),
       issued_(spec.commands.size(), 0) {
   const auto cores = static_cast<std::size_t>(options.cores);
   statistics_.core_row_hits.assign(cores, 0);
@@ -81,7 +82,11 @@ void Controller::tick() {
   if (device_.tick(now_)) state_changed(-1);
   complete_read();
   refresh_->tick(now_, *this);
-  const Choice choice = choose();
+  for (int bus = 0; bus < buses_; ++bus) serve(bus);
+}
+
+void Controller::serve(int bus) {
+  const Choice choice = choose(bus);
   if (choice.queue == nullptr) return;
   Request& request = choice.queue->at(choice.slot);
   row_policy_->on_choice(choice.command, request, *this);
@@ -110,24 +115,24 @@ void Controller::complete_read() {
   if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(done);
 }
 
-Controller::Choice Controller::choose() {
-  Choice choice = choose_from(active_);
+Controller::Choice Controller::choose(int bus) {
+  Choice choice = choose_from(active_, bus);
   if (choice.queue == nullptr) {
     if (!priority_.empty()) {
-      if (priority_.first_ready_at(now_) > now_) return {};
+      if (priority_.first_ready_at(now_) > now_ || device_.bus_of(priority_.next_command(priority_.first())) != bus) return {};
       choice = {&priority_, priority_.first(), priority_.next_command(priority_.first())};
     } else {
       update_write_mode();
-      choice = choose_from(write_mode_ ? write_ : read_);
+      choice = choose_from(write_mode_ ? write_ : read_, bus);
     }
   }
   if (choice.queue != nullptr && closes_a_row_in_use(choice)) return {};
   return choice;
 }
 
-Controller::Choice Controller::choose_from(RequestQueue& queue) {
+Controller::Choice Controller::choose_from(RequestQueue& queue, int bus) {
   if (queue.earliest_ready() > now_) return {};
-  const int slot = scheduler_->choose(queue, now_);
+  const int slot = scheduler_->choose(queue, now_, bus);
   if (slot == RequestQueue::kNone) return {};
   return {&queue, slot, queue.next_command(slot)};
 }
@@ -213,6 +218,14 @@ void Controller::state_changed(int bank) {
   }
 }
 
+// Has the active queue a ready request for each bus, so that no other queue is asked?
+bool Controller::every_bus_held() {
+  for (int bus = 0; bus < buses_; ++bus) {
+    if (scheduler_->choose(active_, now_, bus) == RequestQueue::kNone) return false;
+  }
+  return true;
+}
+
 Cycle Controller::next_event() {
   // With low above high watermark the write mode flips in every tick.
   const bool restless = low_mark_ >= high_mark_ && !(read_.empty() && write_.empty());
@@ -221,7 +234,7 @@ Cycle Controller::next_event() {
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
   next = std::min(next, active_.next_ready_after(now_));
-  if (active_.earliest_ready() <= now_ && scheduler_->choose(active_, now_) != RequestQueue::kNone) return std::max(next, now_ + 1);
+  if (active_.earliest_ready() <= now_ && every_bus_held()) return std::max(next, now_ + 1);
   if (!priority_.empty()) {
     const Cycle ready = priority_.first_ready_at(now_);
     if (ready > now_) next = std::min(next, ready);

@@ -1,4 +1,4 @@
-// The generic memory controller of one channel: four queues in order of service, one command a tick.
+// The generic memory controller of one channel: four queues in order of service, one command a tick and issue bus.
 #pragma once
 
 #include <memory>
@@ -98,8 +98,10 @@ class Controller : public MemoryPort {
   };
   void count_queues(Cycle ticks);
   void complete_read();
-  Choice choose();
-  Choice choose_from(RequestQueue& queue);
+  void serve(int bus);
+  Choice choose(int bus);
+  Choice choose_from(RequestQueue& queue, int bus);
+  bool every_bus_held();
   void update_write_mode();
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request);
@@ -128,6 +130,7 @@ class Controller : public MemoryPort {
   bool freed_ = false;
   bool quiet_ = false;  // the last tick did nothing and nothing came since
   Cycle now_ = 0;
+  int buses_;
   ControllerStatistics statistics_;
   std::vector<std::int64_t> issued_;
 };

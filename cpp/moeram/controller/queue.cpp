@@ -44,7 +44,7 @@ void RequestQueue::open_banks(int final_command) {
   const int nodes = spec.nodes_at(1);
   banks_per_node_ = spec.banks() / nodes;
   for (const int command : {final_command, spec.open_one, spec.close_one}) {
-    for (int node = 0; node < nodes; ++node) groups_.push_back({command, node, kNever, {}});
+    for (int node = 0; node < nodes; ++node) groups_.push_back({command, device_.bus_of(command), device_.stride_of(command), node, kNever, {}});
   }
 }
 
@@ -149,16 +149,16 @@ bool RequestQueue::older(int a, int b) const {
   return x.request.arrive != y.request.arrive ? x.request.arrive < y.request.arrive : x.age < y.age;
 }
 
-int RequestQueue::find_oldest_ready(Cycle now) {
+int RequestQueue::find_oldest_ready(Cycle now, int bus) {
   int best = kNone;
   Cycle earliest = kNever;
   for (auto& group : groups_) {
-    if (group.earliest <= now) look_at(group, now, best);
+    if (group.earliest <= now && group.bus == bus) look_at(group, now, best);
     earliest = std::min(earliest, group.earliest);
   }
   for (auto& wish : loose_) {
-    if (wish.ready <= now) look_at(wish);
-    if (wish.ready <= now && (best == kNone || older(wish.slot, best))) best = wish.slot;
+    if (wish.ready <= now) look_at(wish, now);
+    if (wish.ready <= now && device_.bus_of(wish.command) == bus && (best == kNone || older(wish.slot, best))) best = wish.slot;
     earliest = std::min(earliest, wish.ready);
   }
   earliest_ready_ = earliest;
@@ -166,7 +166,7 @@ int RequestQueue::find_oldest_ready(Cycle now) {
 }
 
 void RequestQueue::look_at(Group& group, Cycle now, int& best) {
-  group.earliest = device_.ready_in_group(group.command, group.node);
+  group.earliest = start_from(std::max(now, device_.ready_in_group(group.command, group.node)), group.stride);
   if (group.earliest > now) return;
   Cycle earliest = kNever;
   for (auto& wish : group.wishes) {
@@ -182,18 +182,19 @@ void RequestQueue::look_at(Group& group, Cycle now, int& best) {
   group.earliest = earliest;
 }
 
-void RequestQueue::look_at(Loose& wish) {
+void RequestQueue::look_at(Loose& wish, Cycle now) {
   Entry& item = entry(wish.slot);
   const Request& request = item.request;
   if (wish.command < 0) wish.command = device_.prerequisite(request.final_command, request.address, request.bank);
   item.next_command = wish.command;
   wish.ready = device_.ready_at(wish.command, request.address, request.bank);
   if (wish.command == request.final_command) wish.ready = std::max(wish.ready, request.not_before);
+  if (const int stride = device_.stride_of(wish.command); stride > 1) wish.ready = start_from(std::max(now, wish.ready), stride);
 }
 
 Cycle RequestQueue::first_ready_at(Cycle now) {
   Loose& wish = loose_.front();
-  if (wish.ready <= now) look_at(wish);
+  if (wish.ready <= now) look_at(wish, now);
   return wish.ready;
 }
 

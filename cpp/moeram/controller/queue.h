@@ -37,8 +37,8 @@ class RequestQueue {
   Request& at(int slot) { return slots_[static_cast<std::size_t>(slot)].request; }
   const Request& at(int slot) const { return slots_[static_cast<std::size_t>(slot)].request; }
 
-  // Among requests whose next command is ready the smallest arrival, then the oldest.
-  int oldest_ready(Cycle now) { return earliest_ready_ > now ? kNone : find_oldest_ready(now); }
+  // Among requests whose next command is of this bus and ready the smallest arrival, then the oldest.
+  int oldest_ready(Cycle now, int bus) { return earliest_ready_ > now ? kNone : find_oldest_ready(now, bus); }
   // No request is ready before this; exact as far as the last oldest_ready() looked.
   Cycle earliest_ready() const { return earliest_ready_; }
   // Lower bound after `now` for requests that the last oldest_ready() found not ready; kNever if there are none.
@@ -85,6 +85,8 @@ class RequestQueue {
   enum Kind : int { kHit, kOpen, kClose, kKinds };
   struct Group {
     int command = -1;
+    int bus = 0;
+    int stride = 1;            // of the ticks in which the command may start
     int node = 0;              // of level 1
     Cycle earliest = kNever;   // no wish is ready before
     std::vector<Wish> wishes;
@@ -111,10 +113,10 @@ class RequestQueue {
   Entry& entry(int slot) { return slots_[static_cast<std::size_t>(slot)]; }
   const Entry& entry(int slot) const { return slots_[static_cast<std::size_t>(slot)]; }
   bool older(int a, int b) const;
-  int find_oldest_ready(Cycle now);
+  int find_oldest_ready(Cycle now, int bus);
   Cycle find_next_ready(Cycle now) const;
   void look_at(Group& group, Cycle now, int& best);
-  void look_at(Loose& wish);
+  void look_at(Loose& wish, Cycle now);
   bool belongs_to_bank(const Request& request);
   void open_banks(int final_command);
   bool hits(const Bank& bank, int slot) const { return bank.open && at(slot).address[row_level_] == bank.row; }

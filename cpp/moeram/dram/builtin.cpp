@@ -16,22 +16,46 @@ std::vector<std::string> shipped_standards() {
   return names;
 }
 
-// A bare name means the edition of Ramulator 2.0 where there is one, else the only edition there is.
-Standard find_standard(const std::string& name_or_path) {
-  if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return read_standard(Params::from_file(name_or_path));
-  const bool with_edition = name_or_path.find('@') != std::string::npos;
-  const std::pair<std::string, std::string>* only = nullptr;
-  int editions = 0;
-  for (const auto& entry : compiled_in_standards()) {
-    if (entry.first == name_or_path || entry.first == name_or_path + "@2.0") {
-      return read_standard(Params::from_text(entry.second, entry.first + ".yaml"));
-    }
-    if (!with_edition && entry.first.starts_with(name_or_path + "@")) {
-      only = &entry;
-      ++editions;
-    }
+namespace {
+
+// Other names that people use: Ramulator 2.1 calls HBM HBM1; an HBM3E stack is a preset of the corrected HBM3.
+struct OtherName {
+  const char* other;
+  const char* shipped;
+  const char* edition;  // that the name alone means, "" for none
+};
+constexpr OtherName kOtherNames[] = {{"HBM1", "HBM", ""}, {"HBM3E", "HBM3", "2.1"}};
+
+// "HBM1@2.1" -> "HBM@2.1", "DDR5_RFM" -> "DDR5-RFM"
+std::string shipped_name(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  const std::size_t at = name.find('@');
+  const std::string base = name.substr(0, at);
+  const std::string edition = at == std::string::npos ? "" : name.substr(at + 1);
+  for (const auto& entry : kOtherNames) {
+    if (base != entry.other) continue;
+    const std::string meant = edition.empty() ? entry.edition : edition;
+    return entry.shipped + (meant.empty() ? "" : "@" + meant);
   }
-  if (editions == 1) return read_standard(Params::from_text(only->second, only->first + ".yaml"));
+  return name;
+}
+
+}  // namespace
+
+Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition) {
+  if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return read_standard(Params::from_file(name_or_path));
+  const std::string name = shipped_name(name_or_path);
+  const auto read = [](const auto& entry) { return read_standard(Params::from_text(entry.second, entry.first + ".yaml")); };
+  const std::pair<std::string, std::string>* only = nullptr;
+  std::vector<std::string> editions;
+  for (const auto& entry : compiled_in_standards()) {
+    if (entry.first == name || entry.first == name + "@" + preferred_edition) return read(entry);
+    if (!entry.first.starts_with(name + "@")) continue;
+    only = &entry;
+    editions.push_back(entry.first);
+  }
+  if (editions.size() == 1) return read(*only);
+  if (!editions.empty()) throw ConfigError("DRAM standard '" + name_or_path + "' has several editions, name one: " + join(editions, ", "));
   throw ConfigError("DRAM standard '" + name_or_path + "' is unknown" + did_you_mean(name_or_path, shipped_standards()));
 }
 

@@ -23,6 +23,7 @@ Device::Device(const Spec& spec) : spec_(spec), timing_(spec), banks_(static_cas
     only_wants_row_.push_back(preq_level_[command] == spec.bank_level && spec.prerequisites[bank][command] == Prerequisite::row_open);
     bank_action_.push_back(action_in_bank(command));
   }
+  if (spec.two_step) half_opened_at_.assign(banks_.size(), 0);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
 }
@@ -64,7 +65,9 @@ int Device::prerequisite(int command, const Address& address, int bank) const {
     if (state.state != BankState::opened) return spec_.open_one;
     return state.row == row ? command : spec_.close_one;
   }
-  if (rule == Prerequisite::two_step_read || rule == Prerequisite::two_step_write) return two_step_prerequisite(command, rule, address, bank);
+  if (rule == Prerequisite::bank_closed_strict) return banks_[static_cast<std::size_t>(bank)].state == BankState::closed ? command : spec_.close_one;
+  if (rule == Prerequisite::two_step_read || rule == Prerequisite::two_step_write || rule == Prerequisite::two_step_open) return two_step_prerequisite(command, rule, address, bank);
+  if (rule == Prerequisite::all_banks_closed_strict && level == spec_.bank_level) return any_bank_not_closed(0, 0, address) ? spec_.close_many : command;
   int node = 0;
   for (int l = 1; l <= level; ++l) node = node * spec_.counts[static_cast<std::size_t>(l)] + address[static_cast<std::size_t>(l)];
   const BankRange range = banks_below(level, node);
@@ -87,13 +90,25 @@ int Device::prerequisite(int command, const Address& address, int bank) const {
   return command;
 }
 
+// Of the banks that the address names, wildcards included.
+bool Device::any_bank_not_closed(int level, int node, const Address& address) const {
+  if (level == spec_.bank_level) return banks_[static_cast<std::size_t>(node)].state != BankState::closed;
+  const int width = spec_.counts[static_cast<std::size_t>(level) + 1];
+  const int wanted = address[static_cast<std::size_t>(level) + 1];
+  for (int child = wanted < 0 ? 0 : wanted; child < (wanted < 0 ? width : wanted + 1); ++child) {
+    if (any_bank_not_closed(level + 1, node * width + child, address)) return true;
+  }
+  return false;
+}
+
 int Device::two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const {
   const TwoStepOpening& opening = *spec_.two_step;
   const Bank& state = banks_[static_cast<std::size_t>(bank)];
-  if (state.state == BankState::half_opened) return opening.second;
+  if (state.state == BankState::half_opened) return rule == Prerequisite::two_step_open && command == opening.first ? command : opening.second;
   if (state.state != BankState::opened) return opening.first;
   const std::int32_t wanted = opening.looks_for_row_zero ? 0 : address[static_cast<std::size_t>(spec_.row_level)];
   if (state.row != wanted) return spec_.close_one;
+  if (rule == Prerequisite::two_step_open) return command;
   const bool in_step = in_step_until_[static_cast<std::size_t>(bank / fanout_[1])] >= 0;
   return in_step ? command : rule == Prerequisite::two_step_read ? opening.sync_read : opening.sync_write;
 }
@@ -125,6 +140,7 @@ int Device::class_of_row(std::int32_t row) const {
 
 void Device::issue(int command, const Address& address, int bank, Cycle now) {
   const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
+  if (spec_.two_step) watch_opening(command, bank, now);
   const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
   timing_.issue(command, address, bank, now, latency_class);
   if (meter_) meter(command, address, now);
@@ -140,13 +156,25 @@ void Device::issue(int command, const Address& address, int bank, Cycle now) {
   }
 }
 
+void Device::watch_opening(int command, int bank, Cycle now) {
+  const TwoStepOpening& opening = *spec_.two_step;
+  if (command != opening.first && command != opening.second) return;
+  Cycle& since = half_opened_at_[static_cast<std::size_t>(bank)];
+  if (command == opening.first) since = now;
+  if (command == opening.second && opening.deadline != kNever && now - since > opening.deadline) {
+    throw EngineError(spec_.standard + "@" + spec_.edition + ": " + spec_.commands[static_cast<std::size_t>(command)].name + " at cycle " + std::to_string(now) +
+                      " comes later than " + std::to_string(opening.deadline) + " after its first half");
+  }
+}
+
 // From the channel down along the address, to all children where it has a wildcard, as far as the command's scope.
 void Device::apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest) {
   if (level > deepest) return;
   const auto l = static_cast<std::size_t>(level);
   const Action action = spec_.actions[l][static_cast<std::size_t>(command)];
-  if (action == Action::keep_in_step) {
-    keep_in_step(node, now + spec_.two_step->in_step[static_cast<std::size_t>(command)]);
+  if (action == Action::keep_in_step || action == Action::extend_in_step) {
+    const Cycle until = now + spec_.two_step->in_step[static_cast<std::size_t>(command)];
+    keep_in_step(node, action == Action::keep_in_step ? until : std::max(until, in_step_until_[static_cast<std::size_t>(node)]));
   } else if (action != Action::none) {
     apply(action, banks_below(level, node), address);
   }
@@ -162,7 +190,7 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
   const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
   const int number = address[static_cast<std::size_t>(spec_.bank_level)];
   const bool same_only = action == Action::close_same_banks || action == Action::same_banks_refreshing || action == Action::same_banks_refresh_done;
-  const bool opens = action == Action::open_row || action == Action::open_row_in_all_banks;
+  const bool opens = action == Action::open_row || action == Action::open_row_in_all_banks || action == Action::half_open;
   const auto latency_class = opens ? static_cast<std::uint8_t>(class_of_row(row)) : std::uint8_t{0};
   for (int b = banks.begin; b < banks.end; ++b) {
     if (same_only && b - banks.begin != number) continue;
@@ -173,7 +201,10 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
         bank = {BankState::opened, latency_class, row};
         break;
       case Action::half_open:
-        bank = {BankState::half_opened, 0, row};
+        bank = {BankState::half_opened, latency_class, row};
+        break;
+      case Action::finish_opening:
+        bank.state = BankState::opened;
         break;
       case Action::bank_refreshing:
       case Action::same_banks_refreshing:

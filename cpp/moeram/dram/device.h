@@ -14,6 +14,11 @@
 
 namespace moeram {
 
+// The first tick from `earliest` on that begins a step of `stride` ticks; the first tick of all is 1.
+inline Cycle start_from(Cycle earliest, int stride) {
+  return stride == 1 ? earliest : (std::max<Cycle>(earliest, 1) + stride - 2) / stride * stride + 1;
+}
+
 class Device {
  public:
   explicit Device(const Spec& spec);
@@ -24,7 +29,8 @@ class Device {
   // The command that has to be issued next on the way to `command`; `command` itself if it is due.
   int prerequisite(int command, const Address& address, int bank) const;
 
-  // Earliest cycle at which timing lets `command` go; only levels down to its scope count, as in 2.0.
+  // Earliest cycle at which timing lets `command` go (it may have to wait for a clock cycle to
+  // begin, see start_from); only levels down to its scope count, as in 2.0.
   Cycle ready_at(int command, const Address& address, int bank) const {
     return bank < 0 ? timing_.ready_below(command, address) : timing_.ready_in_bank(command, bank);
   }
@@ -52,6 +58,9 @@ class Device {
   // True if the prerequisite of a command is decided by the open row of its bank alone.
   bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)]; }
   std::int32_t open_row(int bank) const { return banks_[static_cast<std::size_t>(bank)].row; }
+  // Ticks between two in which the command may start: 1, or those of a clock cycle.
+  int stride_of(int command) const { return spec_.commands[static_cast<std::size_t>(command)].whole_cycle ? spec_.ticks_per_cycle : 1; }
+  int bus_of(int command) const { return spec_.commands[static_cast<std::size_t>(command)].bus; }
   // Latency class of the row opened last in a bank.
   int open_class(int bank) const { return banks_[static_cast<std::size_t>(bank)].latency_class; }
   int class_of_row(std::int32_t row) const;
@@ -83,10 +92,12 @@ class Device {
   };
 
   std::optional<Action> action_in_bank(std::size_t command) const;
+  bool any_bank_not_closed(int level, int node, const Address& address) const;
   int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
+  void watch_opening(int command, int bank, Cycle now);
   void keep_in_step(int node, Cycle until);
   bool apply_due(Cycle now);
   void meter(int command, const Address& address, Cycle now);
@@ -102,6 +113,7 @@ class Device {
   std::vector<Bank> banks_;
   std::vector<Later> later_;
   Cycle next_later_ = kNever;
+  std::vector<Cycle> half_opened_at_;  // [bank] only with two-step openings
   std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step
   std::int32_t row_origin_ = 0;
   std::unique_ptr<EnergyMeter> meter_;

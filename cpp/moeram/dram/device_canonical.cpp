@@ -5,12 +5,14 @@ namespace moeram {
 
 void Device::canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const {
   timing_.canonical(now, frame, out);
+  if (spec_.ticks_per_cycle > 1) out.push_back(now % spec_.ticks_per_cycle);  // some commands start only with a cycle
   for (int label = 0; label < spec_.banks(); ++label) {
     const int number = frame.node(spec_.bank_level, label);
     const Bank& bank = banks_[static_cast<std::size_t>(number)];
     const bool has_row = bank.state == BankState::opened || bank.state == BankState::half_opened;
     out.push_back(static_cast<std::int64_t>(bank.state));
     out.push_back(has_row ? frame.row_label(number, bank.row) : 0);
+    if (bank.state == BankState::half_opened) out.push_back(now - half_opened_at_[static_cast<std::size_t>(number)]);
     if (spec_.classes.size() > 1) out.push_back(has_row ? class_of_row(bank.row) : 0);
   }
   if (!in_step_until_.empty()) {

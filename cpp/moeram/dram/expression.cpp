@@ -31,7 +31,7 @@ std::int64_t to_cycles(double time_ns, std::int64_t tck_ps, Rounding rounding) {
 
 namespace {
 
-// Recursive descent: conditional > comparison > sum > product > unary > atom.
+// Recursive descent: conditional > or > and > comparison > sum > product > unary > atom.
 class Parser {
  public:
   Parser(const std::string& text, const ExpressionContext& context) : text_(text), context_(context) {}
@@ -45,12 +45,30 @@ class Parser {
 
  private:
   double conditional() {
-    const double first = comparison();
+    const double first = either();
     if (!take_word("if")) return first;
-    const double condition = comparison();
+    const double condition = either();
     if (!take_word("else")) fail("'else' is missing");
     const double second = conditional();
     return condition != 0 ? first : second;
+  }
+
+  double either() {
+    double value = both();
+    while (take_word("or")) {
+      const double next = both();
+      value = value != 0 || next != 0;
+    }
+    return value;
+  }
+
+  double both() {
+    double value = comparison();
+    while (take_word("and")) {
+      const double next = comparison();
+      value = value != 0 && next != 0;
+    }
+    return value;
   }
 
   double comparison() {

@@ -13,11 +13,13 @@ enum class Prerequisite : std::uint8_t {
   none,
   row_open,                 // bank: closed -> opening command; another row open -> closing command
   bank_closed,              // bank: open -> closing command
+  bank_closed_strict,       // bank: not closed -> closing command
   all_banks_closed,         // first bank that is not closed decides: refreshing -> the command itself, open -> close all
   all_banks_closed_strict,  // any bank that is not closed -> close all
   same_banks_closed,        // the bank of that number in every group: open -> close them together
   two_step_read,            // as row_open with an opening in two commands and a clock that must be in step for reading
   two_step_write,           // the same for writing
+  two_step_open,            // as two_step_read, whatever the clock does; half opened is as good as open for the first opening command
   row_open_in_all_banks,    // lock-step banks: all closed -> broadcast opening command; any other row open -> broadcast closing command
 };
 
@@ -30,7 +32,9 @@ enum class Action : std::uint8_t {
   close_all_banks,
   close_same_banks,     // of a group: the bank of the addressed number
   half_open,            // first half of an opening in two commands
+  finish_opening,       // second half: opens the row that the first half named
   keep_in_step,         // the data clock stays in step for a while
+  extend_in_step,       // the same, but never shorter than before
   bank_refreshing,
   same_banks_refreshing,
   all_banks_refreshing,

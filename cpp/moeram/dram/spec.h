@@ -25,6 +25,9 @@ struct Command {
   bool closing = false;
   bool accessing = false;
   bool refreshing = false;
+  int bus = 0;            // of Spec::buses
+  Cycle bus_ticks = 1;    // how long it takes its bus
+  bool whole_cycle = false;  // starts only where a clock cycle starts, which matters with several ticks a cycle
   int apply_later = -1;  // command whose action follows by itself ...
   Cycle apply_after = 0;  // ... this many cycles after the issue
 };
@@ -55,12 +58,13 @@ struct TwoStepOpening {
   int sync_read = -1, sync_write = -1;     // commands that bring the clock in step
   bool looks_for_row_zero = false;         // 2.0's fault: row 0 counts as the wanted row
   std::vector<Cycle> in_step;              // [command] how long the clock stays in step after it
+  Cycle deadline = kNever;                 // the second command comes at most this long after the first
 };
 
 struct RefreshRule {
   int request = 0;
   int level = -1;  // -1: the standard lacks the level; the manager then never refreshes (2.0's behaviour)
-  Cycle interval = 0;
+  Cycle interval = 0;  // ticks between two refreshes of one node, or of two banks below one node
 };
 
 // Currents and voltages of the 2.0 energy model; index = counter.
@@ -92,12 +96,17 @@ struct Spec {
   int bank_level = 0;  // deepest level that has nodes; row and column follow
   int row_level = 0;
   int column_level = 0;
+  std::vector<std::string> buses = {"command"};  // one command of each may start in a tick
+  int ticks_per_cycle = 1;  // the engine steps in ticks; `timing` counts clock cycles
   int prefetch = 0;
+  std::int64_t payload_bytes = 0;  // of a request, where it is not prefetch times width
   int channel_width_bits = 0;
   int dq_bits = 0;
   std::int64_t density_mb = 0;
-  Cycle read_latency = 0;
-  Picosecond tck_ps = 0;
+  std::map<std::string, std::int64_t> organization;  // every size of the presets by name
+  std::string scaled_from;                           // timing preset that the chosen one was computed from
+  Cycle read_latency = 0;  // ticks
+  Picosecond tck_ps = 0;   // of a clock cycle
 
   std::vector<std::vector<std::vector<TimingRow>>> rows;     // [level][preceding]
   std::vector<std::vector<Prerequisite>> prerequisites;      // [level][command]
@@ -106,7 +115,8 @@ struct Spec {
   int open_one = -1, close_one = -1, close_many = -1, close_same = -1;  // answers of the row and bank rules
   int broadcast_open = -1, broadcast_close = -1;             // answers of row_open_in_all_banks
   std::optional<TwoStepOpening> two_step;
-  std::optional<RefreshRule> refresh;
+  std::optional<RefreshRule> refresh;           // all banks of a node at once
+  std::optional<RefreshRule> refresh_per_bank;  // one bank after the other
   std::optional<PowerModel> power;
   std::vector<std::string> cycle_statistics;  // printed even without the energy model, then 0
   std::vector<LatencyClass> classes;
@@ -116,8 +126,9 @@ struct Spec {
   int request(const std::string& name) const;  // -1 if absent
   int nodes_at(int level) const;               // per channel
   int banks() const { return nodes_at(bank_level); }
-  int transaction_bytes() const { return prefetch * channel_width_bits / 8; }
-  std::int64_t row_bytes() const { return static_cast<std::int64_t>(counts[column_level]) * channel_width_bits / 8; }
+  double tick_ns() const { return static_cast<double>(tck_ps) / (1000.0 * ticks_per_cycle); }
+  int transaction_bytes() const { return payload_bytes > 0 ? static_cast<int>(payload_bytes) : prefetch * channel_width_bits / 8; }
+  std::int64_t row_bytes() const { return static_cast<std::int64_t>(counts[column_level]) / prefetch * transaction_bytes(); }
 };
 
 }  // namespace moeram

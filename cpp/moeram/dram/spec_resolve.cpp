@@ -32,7 +32,15 @@ void resolve_organization(const Standard& standard, const DeviceOptions& options
   if (!options.organization_preset.empty()) {
     values = preset_of(standard.organization_presets, options.organization_preset, "organization", spec.standard);
   }
-  for (const auto& [key, value] : options.organization) values[key] = value;
+  auto known = spec.levels;
+  known.insert(known.end(), {"dq", "density"});
+  known.insert(known.end(), standard.organization_parameters.begin(), standard.organization_parameters.end());
+  for (const auto& [key, value] : options.organization) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      throw ConfigError("organization of " + spec.standard + ": '" + key + "' is unknown" + did_you_mean(key, known));
+    }
+    values[key] = value;
+  }
   const auto need = [&](const std::string& key) {
     const auto found = values.find(key);
     if (found == values.end() || !found->second) throw ConfigError("organization of " + spec.standard + ": '" + key + "' is not given");
@@ -55,7 +63,10 @@ void resolve_organization(const Standard& standard, const DeviceOptions& options
   spec.density_mb = need("density");
   if (options.channel_width_bits) spec.channel_width_bits = static_cast<int>(*options.channel_width_bits);
   if (spec.channel_width_bits < 8) throw ConfigError("channel_width of " + spec.standard + " must be at least 8 bits");
+  for (const auto& name : standard.organization_parameters) need(name);
+  for (const auto& [name, value] : values) spec.organization[name] = value.value_or(0);
   std::int64_t bits = 1;
+  if (standard.density_factors.empty()) return;
   for (const auto& factor : standard.density_factors) bits *= need(factor);
   if ((bits >> 20) != spec.density_mb) {
     throw ConfigError("organization of " + spec.standard + ": its sizes make a density of " + std::to_string(bits >> 20) +
@@ -82,7 +93,7 @@ class TimingTable {
     for (const auto& step : standard_.derived) {
       if (!step.after_overrides) apply(step);
     }
-    for (const auto& [name, cycles] : options.timing_cycles) values_[name] = cycles;
+    for (const auto& [name, cycles] : options.timing_cycles) set(name, cycles);
     for (const auto& [name, ns] : options.timing_ns) {
       if (!options.timing_cycles.contains(name)) values_[name] = to_cycles(ns, tck_ps(), standard_.rounding);
     }
@@ -107,14 +118,19 @@ class TimingTable {
       return found->second ? static_cast<double>(*found->second) : std::numeric_limits<double>::quiet_NaN();
     }
     if (const auto found = settings_.find(name); found != settings_.end()) return found->second;
-    if (name == "dq") return spec_.dq_bits;
-    if (name == "density") return static_cast<double>(spec_.density_mb);
-    if (const int level = spec_.level(name); level >= 0) return spec_.counts[static_cast<std::size_t>(level)];
+    if (const auto found = spec_.organization.find(name); found != spec_.organization.end()) return static_cast<double>(found->second);
+    if (name == "prefetch") return spec_.prefetch;
     throw ConfigError("'" + name + "' is no parameter of " + spec_.standard + did_you_mean(name, standard_.timing_parameters));
   }
 
-  Cycle cycles(const std::string& expression) const {
-    if (const auto value = cycles_if_known(expression)) return *value;
+  // The whole expression in ticks of the engine; what is no time (rate, tCK_ps, sizes) keeps its value.
+  Cycle ticks(const std::string& expression) const {
+    const auto in_ticks = [this](const std::string& name) {
+      const bool time = name != "rate" && name != "tCK_ps" && values_.contains(name);
+      return lookup(name) * (time ? spec_.ticks_per_cycle : 1);
+    };
+    const double value = evaluate(expression, {in_ticks, tck_ps()});
+    if (!std::isnan(value)) return static_cast<Cycle>(std::llround(value));
     throw ConfigError("timing of " + spec_.standard + ": '" + expression + "' needs a parameter that is not specified");
   }
 
@@ -142,6 +158,10 @@ class TimingTable {
         values_[step.name] = cycles_if_known(step.formula);
         return;
       }
+      if (!step.ladder.empty()) {
+        climb(step);
+        return;
+      }
       std::vector<std::int64_t> key;
       for (const auto& name : step.by) {
         const double value = lookup(name);
@@ -155,6 +175,25 @@ class TimingTable {
       }
     } catch (const ConfigError& error) {
       throw ConfigError(step.where + ": " + step.name + ": " + error.what());
+    }
+  }
+
+  void climb(const Standard::Derived& step) {
+    const ExpressionContext context{[this](const std::string& name) { return lookup(name); }, tck_ps()};
+    const auto holds = [&](const Standard::Derived::Bound& bound) {
+      const double value = bound.name == "key" ? evaluate(step.key, context) : lookup(bound.name);
+      return bound.is_max ? value <= bound.limit : value >= bound.limit;
+    };
+    auto value = step.otherwise;
+    for (const auto& row : step.ladder) {
+      if (!std::all_of(row.bounds.begin(), row.bounds.end(), holds)) continue;
+      value = row.value;
+      break;
+    }
+    if (value) {
+      values_[step.name] = step.in_ns ? to_cycles(*value, tck_ps(), standard_.rounding) : static_cast<Cycle>(*value);
+    } else if (!step.keep_otherwise) {
+      values_[step.name] = std::nullopt;  // refused later unless the user gives the value
     }
   }
 
@@ -204,7 +243,7 @@ void resolve_rows(const Standard& standard, const TimingTable& base, Spec& spec)
     resolved.window = row.window;
     resolved.sibling = row.sibling;
     try {
-      for (const auto& table : tables) resolved.latency.push_back(table.cycles(row.latency));
+      for (const auto& table : tables) resolved.latency.push_back(table.ticks(row.latency));
     } catch (const ConfigError& error) {
       throw ConfigError(row.where + ": " + error.what());
     }
@@ -213,9 +252,28 @@ void resolve_rows(const Standard& standard, const TimingTable& base, Spec& spec)
     }
     for (const int preceding : row.preceding) {
       for (const int following : row.following) {
-        resolved.following = following;
-        spec.rows[static_cast<std::size_t>(row.level)][static_cast<std::size_t>(preceding)].push_back(resolved);
+        TimingRow between = resolved;
+        between.following = following;
+        // A command takes effect with the last tick on its bus.
+        const Cycle shift = spec.commands[static_cast<std::size_t>(preceding)].bus_ticks - spec.commands[static_cast<std::size_t>(following)].bus_ticks;
+        for (Cycle& latency : between.latency) latency += shift;
+        spec.rows[static_cast<std::size_t>(row.level)][static_cast<std::size_t>(preceding)].push_back(between);
       }
+    }
+  }
+}
+
+// A command that takes its bus for several ticks holds back every command of that bus.
+void add_bus_rows(Spec& spec) {
+  for (std::size_t preceding = 0; preceding < spec.commands.size(); ++preceding) {
+    const Command& first = spec.commands[preceding];
+    if (first.bus_ticks < 2) continue;
+    for (std::size_t following = 0; following < spec.commands.size(); ++following) {
+      if (spec.commands[following].bus != first.bus) continue;
+      TimingRow row;
+      row.following = static_cast<int>(following);
+      row.latency.assign(spec.classes.size(), first.bus_ticks);
+      spec.rows[0][preceding].push_back(row);
     }
   }
 }
@@ -235,19 +293,30 @@ void resolve_power(const Standard& standard, const DeviceOptions& options, const
     (term.cycles == "active_cycles" ? model.active_milliwatt : model.idle_milliwatt) = evaluate(term.power, context);
   }
   for (const auto& term : standard.power_commands) {
-    model.commands.push_back({term.name, evaluate(term.power, context), table.cycles(term.cycles)});
+    model.commands.push_back({term.name, evaluate(term.power, context), table.ticks(term.cycles)});
   }
   for (const auto& statistic : standard.cycle_statistics) {
     const auto counter = std::find_if(model.commands.begin(), model.commands.end(), [&](const auto& term) { return term.name == statistic.counter; });
     if (counter == model.commands.end()) throw ConfigError(spec.standard + ": " + statistic.name + " counts '" + statistic.counter + "', which is no energy term");
-    model.cycle_statistics.push_back({statistic.name, static_cast<std::size_t>(counter - model.commands.begin()), table.cycles(statistic.cycles)});
+    model.cycle_statistics.push_back({statistic.name, static_cast<std::size_t>(counter - model.commands.begin()), table.ticks(statistic.cycles)});
   }
   spec.power = model;
 }
 
-}  // namespace
-
-namespace {
+void resolve_intervals(const Standard& standard, const TimingTable& table, Spec& spec) {
+  const auto interval = [&](const std::string& expression) {
+    const Cycle ticks = table.ticks(expression);
+    if (ticks < 1) throw ConfigError("refresh interval of " + spec.standard + " must be at least one cycle");
+    return ticks;
+  };
+  if (spec.refresh) spec.refresh->interval = interval(standard.refresh_interval);
+  if (spec.refresh_per_bank) spec.refresh_per_bank->interval = interval(standard.refresh_per_bank_interval);
+  if (!spec.two_step) return;
+  for (const auto& [name, expression] : standard.in_step_for) {
+    spec.two_step->in_step[static_cast<std::size_t>(spec.command(name))] = table.ticks(expression);
+  }
+  if (!standard.opening_deadline.empty()) spec.two_step->deadline = table.ticks(standard.opening_deadline);
+}
 
 void read_settings(const Standard& standard, const Params& dram, DeviceOptions& options) {
   for (const auto& [name, setting] : standard.settings) {
@@ -270,6 +339,7 @@ DeviceOptions read_device_options(const Standard& standard, const Params& dram) 
   if (organization.has("channel_width")) options.channel_width_bits = organization.integer("channel_width");
   auto sizes = standard.skeleton.levels;
   sizes.insert(sizes.end(), {"dq", "density"});
+  sizes.insert(sizes.end(), standard.organization_parameters.begin(), standard.organization_parameters.end());
   for (const auto& key : sizes) {
     if (organization.has(key)) options.organization[key] = organization.integer(key);
   }
@@ -298,16 +368,15 @@ Spec resolve(const Standard& standard, const DeviceOptions& options) {
   table.start(options);
   spec.timing = table.all();
   spec.tck_ps = spec.timing.at("tCK_ps");
-  spec.read_latency = table.cycles(standard.read_latency);
+  spec.read_latency = table.ticks(standard.read_latency);
+  if (const auto base = standard.scaled_from.find(options.timing_preset); base != standard.scaled_from.end()) spec.scaled_from = base->second;
   spec.classes = class_list(options, spec);
   resolve_rows(standard, table, spec);
+  add_bus_rows(spec);
   for (auto& command : spec.commands) {
-    if (command.apply_later >= 0) command.apply_after = table.cycles(standard.delayed_after.at(command.name));
+    if (command.apply_later >= 0) command.apply_after = table.ticks(standard.delayed_after.at(command.name));
   }
-  if (spec.refresh) {
-    spec.refresh->interval = table.cycles(standard.refresh_interval);
-    if (spec.refresh->interval < 1) throw ConfigError("refresh interval of " + spec.standard + " must be at least one cycle");
-  }
+  resolve_intervals(standard, table, spec);
   if (options.power) resolve_power(standard, options, table, spec);
   return spec;
 }

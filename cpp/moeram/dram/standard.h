@@ -22,6 +22,18 @@ struct Standard {
     bool keep_otherwise = false;
     std::vector<std::string> by;
     std::map<std::vector<std::int64_t>, double> rows;
+    struct Bound {
+      std::string name;  // "key": the value of `key`
+      bool is_max = true;
+      double limit = 0;
+    };
+    struct Step {
+      std::vector<Bound> bounds;
+      double value = 0;
+    };
+    std::string key;
+    std::vector<Step> ladder;  // the first step whose bounds all hold
+    std::optional<double> otherwise;
     std::string where;
   };
   struct Constraint {
@@ -55,16 +67,22 @@ struct Standard {
 
   Spec skeleton;  // names, flags and rules; no numbers yet
   std::string organization_where;
-  std::vector<std::string> density_factors;
+  std::vector<std::string> density_factors;  // empty: sizes and density are not compared
+  std::vector<std::string> organization_parameters;  // sizes beside levels, dq and density
   std::map<std::string, Values> organization_presets;
+  std::map<std::string, std::string> organization_sources;  // of presets that the standard's own source lacks
   std::vector<std::string> timing_parameters;
   std::map<std::string, Values> timing_presets;
+  std::map<std::string, std::string> scaled_from;      // preset -> the one whose times in ns it keeps
+  std::map<std::string, std::string> timing_sources;   // of presets that the standard's own source lacks
   std::vector<Derived> derived;
   Rounding rounding = Rounding::jedec;
   std::string read_latency;
   std::vector<Constraint> constraints;
   std::map<std::string, std::string> delayed_after;  // command -> expression
-  std::string refresh_interval;
+  std::string refresh_interval, refresh_per_bank_interval;
+  std::map<std::string, std::string> in_step_for;  // command -> expression
+  std::string opening_deadline;
   std::map<std::string, Figures> voltage_presets;
   std::map<std::string, Figures> current_presets;
   std::vector<PowerTerm> power_background;
@@ -76,8 +94,9 @@ struct Standard {
 // Throws ConfigError naming file, line and key.
 Standard read_standard(const Params& file);
 
-// By name ("DDR4", "DDR4@2.0") among the standards compiled in, or by path of a YAML file.
-Standard find_standard(const std::string& name_or_path);
+// By name ("DDR4", "DDR4@2.0") among the standards compiled in, or by path of a YAML file. A bare name means the edition
+// that the asking memory system prefers where there is one, else the only edition there is; several others are refused.
+Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition = "2.0");
 std::vector<std::string> shipped_standards();
 
 // What a user asks of a standard; the same keys as Ramulator 2.0's DRAM map.

@@ -1,11 +1,11 @@
+// Names, commands and behaviour of a standard's file.
 #include <algorithm>
+#include <cmath>
 
-#include "moeram/base/errors.h"
 #include "moeram/base/text.h"
-#include "moeram/dram/standard.h"
+#include "moeram/dram/standard_read.h"
 
 namespace moeram {
-namespace {
 
 int find_level(const Spec& spec, const Params& at, const std::string& name) {
   const int level = spec.level(name);
@@ -27,6 +27,22 @@ std::vector<int> find_commands(const Spec& spec, const Params& at) {
   return found;
 }
 
+namespace {
+
+// Where a command starts and how long it takes its bus, which may be half a cycle.
+void read_bus(const Params& entry, Spec& spec, Command& command) {
+  if (entry.has("bus")) {
+    const std::string bus = entry.text("bus");
+    const auto found = std::find(spec.buses.begin(), spec.buses.end(), bus);
+    if (found == spec.buses.end()) entry.child("bus").fail("bus '" + bus + "' is unknown" + did_you_mean(bus, spec.buses));
+    command.bus = static_cast<int>(found - spec.buses.begin());
+  }
+  const double ticks = entry.number("bus_cycles", 1.0 / spec.ticks_per_cycle) * spec.ticks_per_cycle;
+  if (ticks < 1 || ticks != std::floor(ticks)) entry.child("bus_cycles").fail("must be whole ticks, at least one");
+  command.bus_ticks = static_cast<Cycle>(ticks);
+  command.whole_cycle = entry.boolean("whole_cycle", false) && spec.ticks_per_cycle > 1;
+}
+
 void read_names(const Params& file, Spec& spec) {
   spec.standard = file.text("standard");
   spec.edition = file.text("edition");
@@ -38,12 +54,17 @@ void read_names(const Params& file, Spec& spec) {
   spec.column_level = static_cast<int>(spec.levels.size()) - 1;
   spec.row_level = spec.column_level - 1;
   spec.bank_level = spec.row_level - 1;
+  spec.ticks_per_cycle = static_cast<int>(file.integer("ticks_per_cycle", 1));
+  if (spec.ticks_per_cycle < 1 || spec.ticks_per_cycle > 16) file.child("ticks_per_cycle").fail("must lie between 1 and 16");
+  if (const auto buses = file.optional_child("buses")) spec.buses = buses->as_texts();
+  if (spec.buses.empty() || spec.buses.size() > 4) file.child("buses").fail("1 to 4 buses are expected");
   const Params commands = file.child("commands");
   for (const auto& name : commands.keys()) {
     const Params entry = commands.child(name);
     Command command;
     command.name = name;
-    command.scope = find_level(spec, entry, entry.text("scope"));
+    command.scope = find_level(spec, entry, entry.text("scope", spec.levels.back()));
+    read_bus(entry, spec, command);
     command.opening = entry.boolean("opening", false);
     command.closing = entry.boolean("closing", false);
     command.accessing = entry.boolean("accessing", false);
@@ -57,80 +78,8 @@ void read_names(const Params& file, Spec& spec) {
   if (spec.requests.size() < 2) requests.fail("at least two requests are expected, reading and writing");
 }
 
-Standard::Values read_values(const Params& map) {
-  Standard::Values values;
-  for (const auto& key : map.keys()) {
-    const Params value = map.child(key);
-    values[key] = value.is_null() ? std::nullopt : std::optional(value.as_integer());
-  }
-  return values;
-}
-
-std::map<std::string, Standard::Values> read_presets(const Params& map) {
-  std::map<std::string, Standard::Values> presets;
-  for (const auto& name : map.keys()) presets[name] = read_values(map.child(name));
-  return presets;
-}
-
-void read_table(const Params& entry, Standard::Derived& step) {
-  step.by = entry.child("by").as_texts();
-  const Params rows = entry.child("rows");
-  const auto key_of = [&](const Params& at, const std::string& text) {
-    if (const auto key = parse_integer(text)) return *key;
-    at.fail("'" + text + "' is not a whole number");
-  };
-  for (const auto& first : rows.keys()) {
-    const Params cell = rows.child(first);
-    if (step.by.size() == 1) {
-      step.rows[{key_of(cell, first)}] = cell.as_number();
-      continue;
-    }
-    for (const auto& second : cell.keys()) step.rows[{key_of(cell, first), key_of(cell, second)}] = cell.number(second);
-  }
-}
-
-Standard::Derived read_derived(const Params& entry) {
-  Standard::Derived step;
-  step.name = entry.text("name");
-  step.where = entry.where();
-  step.only_if_absent = entry.boolean("only_if_absent", false);
-  step.after_overrides = entry.boolean("after_overrides", false);
-  if (entry.has("formula")) {
-    step.formula = entry.text("formula");
-    return step;
-  }
-  step.in_ns = entry.text("unit", "cycles") == "ns";
-  const std::string otherwise = entry.text("otherwise");
-  if (otherwise != "keep" && otherwise != "refuse") entry.child("otherwise").fail("'keep' or 'refuse' is expected");
-  step.keep_otherwise = otherwise == "keep";
-  read_table(entry, step);
-  return step;
-}
-
-Standard::Constraint read_constraint(const Spec& spec, const Params& entry) {
-  const auto parts = entry.as_list();
-  if (parts.size() < 4 || parts.size() > 6) entry.fail("[level, preceding, following, latency] is expected");
-  Standard::Constraint row;
-  row.level = find_level(spec, parts[0], parts[0].as_text());
-  row.preceding = find_commands(spec, parts[1]);
-  row.following = find_commands(spec, parts[2]);
-  row.latency = parts[3].as_text();
-  row.where = entry.where();
-  for (std::size_t i = 4; i < parts.size(); ++i) {
-    const std::string word = parts[i].as_text();
-    if (word == "sibling") {
-      row.sibling = true;
-    } else if (const auto window = word.starts_with("last ") ? parse_integer(word.substr(5)) : std::nullopt; window && *window > 1) {
-      row.window = static_cast<int>(*window);
-    } else {
-      parts[i].fail("'sibling' or 'last N' is expected, found '" + word + "'");
-    }
-  }
-  if (row.level > spec.bank_level) parts[0].fail("rows and columns carry no timing");
-  return row;
-}
-
-void read_two_step(const Params& rule, Spec& spec) {
+void read_two_step(const Params& rule, Standard& standard) {
+  Spec& spec = standard.skeleton;
   TwoStepOpening opening;
   opening.first = find_command(spec, rule, rule.text("first"));
   opening.second = find_command(spec, rule, rule.text("second"));
@@ -139,21 +88,34 @@ void read_two_step(const Params& rule, Spec& spec) {
   opening.looks_for_row_zero = rule.boolean("looks_for_row_zero", false);
   opening.in_step.assign(spec.commands.size(), 0);
   const Params in_step = rule.child("in_step_for");
-  for (const auto& name : in_step.keys()) opening.in_step[static_cast<std::size_t>(find_command(spec, in_step, name))] = in_step.integer(name);
+  for (const auto& name : in_step.keys()) {
+    find_command(spec, in_step.child(name), name);
+    standard.in_step_for[name] = in_step.text(name);
+  }
+  standard.opening_deadline = rule.text("deadline", "");
   spec.two_step = opening;
 }
 
-// What a name means; a complaint gets the place of the name.
-template <class Find>
-auto named(const Params& name, Find find) {
-  try {
-    return find(name.as_text());
-  } catch (const ConfigError& error) {
-    name.fail(error.what());
+// A rule whose answer is a command that this standard lacks would be found only when it is needed.
+void refuse_missing_answers(const Params& behaviour, const Spec& spec) {
+  const auto need = [&](bool used, int command, const char* what) {
+    if (used && command < 0) behaviour.fail(std::string("a prerequisite answers with the command that ") + what + "; name it under 'answers'");
+  };
+  for (const auto& level : spec.prerequisites) {
+    for (const Prerequisite rule : level) {
+      need(rule == Prerequisite::row_open, spec.open_one, "opens a row");
+      need(rule == Prerequisite::row_open || rule == Prerequisite::bank_closed || rule == Prerequisite::bank_closed_strict, spec.close_one, "closes a bank");
+      need(rule == Prerequisite::all_banks_closed || rule == Prerequisite::all_banks_closed_strict, spec.close_many, "closes all banks");
+      need(rule == Prerequisite::same_banks_closed, spec.close_same, "closes the same bank of every group");
+      need((rule == Prerequisite::two_step_read || rule == Prerequisite::two_step_write || rule == Prerequisite::two_step_open) && !spec.two_step, -1,
+           "opens in two steps (two_step_opening)");
+      need(rule == Prerequisite::row_open_in_all_banks && (spec.broadcast_open < 0 || spec.broadcast_close < 0), -1, "opens all banks (broadcast)");
+    }
   }
 }
 
-void read_rules(const Params& behaviour, Spec& spec) {
+void read_rules(const Params& behaviour, Standard& standard) {
+  Spec& spec = standard.skeleton;
   const auto levels = static_cast<std::size_t>(spec.bank_level) + 1;
   spec.prerequisites.assign(levels, std::vector<Prerequisite>(spec.commands.size(), Prerequisite::none));
   spec.actions.assign(levels, std::vector<Action>(spec.commands.size(), Action::none));
@@ -162,8 +124,9 @@ void read_rules(const Params& behaviour, Spec& spec) {
     for (const auto& level : rules.keys()) {
       const Params commands = rules.child(level);
       for (const auto& name : commands.keys()) {
-        set(static_cast<std::size_t>(find_level(spec, commands, level)), static_cast<std::size_t>(find_command(spec, commands, name)),
-            commands.child(name));
+        const int index = find_level(spec, commands, level);
+        if (index > spec.bank_level) commands.fail("rows and columns carry no state; rules stand at channel to bank");
+        set(static_cast<std::size_t>(index), static_cast<std::size_t>(find_command(spec, commands.child(name), name)), commands.child(name));
       }
     }
   };
@@ -175,11 +138,17 @@ void read_rules(const Params& behaviour, Spec& spec) {
     spec.broadcast_open = find_command(spec, *broadcast, broadcast->text("open"));
     spec.broadcast_close = find_command(spec, *broadcast, broadcast->text("close"));
   }
-  spec.open_one = spec.command("ACT");
-  spec.close_one = spec.command("PRE");
-  spec.close_many = spec.command("PREA");
-  spec.close_same = spec.command("PREsb");
-  if (const auto two_step = behaviour.optional_child("two_step_opening")) read_two_step(*two_step, spec);
+  // What the row and bank rules answer; left out: the names of Ramulator 2.0.
+  const auto answers = behaviour.optional_child("answers");
+  const auto answer = [&](const char* key, const char* otherwise) {
+    return answers && answers->has(key) ? find_command(spec, answers->child(key), answers->text(key)) : spec.command(otherwise);
+  };
+  spec.open_one = answer("open", "ACT");
+  spec.close_one = answer("close", "PRE");
+  spec.close_many = answer("close_all", "PREA");
+  spec.close_same = answer("close_same", "PREsb");
+  if (const auto two_step = behaviour.optional_child("two_step_opening")) read_two_step(*two_step, standard);
+  refuse_missing_answers(behaviour, spec);
 }
 
 void read_refresh(const Params& behaviour, Standard& standard) {
@@ -199,6 +168,15 @@ void read_refresh(const Params& behaviour, Standard& standard) {
     rule.level = spec.level(refresh->text("level"));
     standard.refresh_interval = refresh->text("interval");
     spec.refresh = rule;
+  }
+  if (const auto refresh = behaviour.optional_child("refresh_per_bank")) {
+    RefreshRule rule;
+    rule.request = spec.request(refresh->text("request"));
+    if (rule.request < 0) refresh->child("request").fail("request '" + refresh->text("request") + "' is unknown");
+    rule.level = find_level(spec, refresh->child("level"), refresh->text("level"));
+    if (rule.level > spec.bank_level) refresh->child("level").fail("rows and columns are not refreshed by themselves");
+    standard.refresh_per_bank_interval = refresh->text("interval");
+    spec.refresh_per_bank = rule;
   }
 }
 
@@ -232,27 +210,19 @@ std::vector<Standard::PowerTerm> read_terms(const Params& map) {
 
 }  // namespace
 
+void read_behaviour(const Params& behaviour, Standard& standard) {
+  read_rules(behaviour, standard);
+  read_refresh(behaviour, standard);
+}
+
 Standard read_standard(const Params& file) {
   Standard standard;
   Spec& spec = standard.skeleton;
   read_names(file, spec);
-  const Params organization = file.child("organization");
-  standard.organization_where = organization.where();
-  spec.prefetch = static_cast<int>(organization.integer("prefetch"));
-  spec.channel_width_bits = static_cast<int>(organization.integer("channel_width_bits"));
-  standard.density_factors = organization.child("density_factors").as_texts();
-  standard.organization_presets = read_presets(organization.child("presets"));
+  read_organization(file.child("organization"), standard);
   if (const auto settings = file.optional_child("settings")) standard.settings = read_settings(*settings);
-  const Params timing = file.child("timing");
-  standard.timing_parameters = timing.child("parameters").as_texts();
-  standard.timing_presets = read_presets(timing.child("presets"));
-  standard.rounding = named(timing.child("rounding"), rounding_from_name);
-  standard.read_latency = timing.text("read_latency");
-  for (const auto& entry : timing.list("derived")) standard.derived.push_back(read_derived(entry));
-  for (const auto& entry : timing.list("constraints")) standard.constraints.push_back(read_constraint(spec, entry));
-  const Params behaviour = file.child("behaviour");
-  read_rules(behaviour, spec);
-  read_refresh(behaviour, standard);
+  read_timing(file.child("timing"), standard);
+  read_behaviour(file.child("behaviour"), standard);
   if (const auto power = file.optional_child("power")) {
     standard.voltage_presets = read_figures(power->child("voltage"));
     standard.current_presets = read_figures(power->child("current_ma"));
@@ -266,7 +236,9 @@ Standard read_standard(const Params& file) {
       }
     }
   }
-  if (const auto unread = file.unread(); !unread.empty()) unread.front().fail("key '" + unread.front().key() + "' is unknown in a standard");
+  if (const auto unread = file.unread(); !unread.empty()) {
+    unread.front().fail("key '" + unread.front().key() + "' is unknown in a standard" + did_you_mean(unread.front().key(), unread.front().asked_beside()));
+  }
   return standard;
 }
 

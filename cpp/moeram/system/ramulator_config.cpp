@@ -74,7 +74,7 @@ void RamulatorRun::build_memory(const Params& config, int cores) {
   }
   options.write_high_watermark = watermark(controller, "wr_high_watermark", options.write_high_watermark);
   options.scheduler = implementation_of(controller, "Scheduler", scheduler_names());
-  options.refresh = implementation_of(controller, "RefreshManager", {"AllBank", "None"});
+  options.refresh = implementation_of(controller, "RefreshManager", refresh_manager_names());
   options.row_policy = implementation_of(controller, "RowPolicy", {"OpenRowPolicy", "ClosedRowPolicy"});
   if (options.row_policy == "ClosedRowPolicy") {
     options.row_policy_cap = controller.child("RowPolicy").integer("cap", options.row_policy_cap);

@@ -24,6 +24,7 @@ class RefreshManager {
   virtual std::string name() const = 0;
 };
 
+std::vector<std::string> refresh_manager_names();
 std::unique_ptr<RefreshManager> make_refresh_manager(const std::string& name, const Spec& spec, int channel);  // throws ConfigError
 
 }  // namespace moeram

@@ -8,7 +8,7 @@ namespace moeram {
 
 class FrFcfs : public Scheduler {
  public:
-  int choose(RequestQueue& queue, Cycle now) override { return queue.oldest_ready(now); }
+  int choose(RequestQueue& queue, Cycle now, int bus) override { return queue.oldest_ready(now, bus); }
   std::string name() const override { return "FRFCFS"; }
 };
 

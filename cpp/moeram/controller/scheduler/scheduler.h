@@ -10,11 +10,11 @@
 namespace moeram {
 
 // The answer is the slot of a request whose next command is ready at `now`, or
-// RequestQueue::kNone. A scheduler may keep state but must not add or remove requests.
+// RequestQueue::kNone; only next commands of the given issue bus count. A scheduler may keep state but must not add or remove requests.
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  virtual int choose(RequestQueue& queue, Cycle now) = 0;
+  virtual int choose(RequestQueue& queue, Cycle now, int bus) = 0;
   virtual std::string name() const = 0;
 };
 
