@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <utility>
 
 #include "moeram/base/errors.h"
@@ -7,6 +6,7 @@
 
 namespace moeram {
 
+std::string shipped_name(std::string name);  // standard_names.cpp
 // Written by the build from configs/standards: (file name without .yaml, text).
 const std::vector<std::pair<std::string, std::string>>& compiled_in_standards();
 
@@ -15,32 +15,6 @@ std::vector<std::string> shipped_standards() {
   for (const auto& [name, text] : compiled_in_standards()) names.push_back(name);
   return names;
 }
-
-namespace {
-
-// Other names that people use: Ramulator 2.1 calls HBM HBM1; an HBM3E stack is a preset of the corrected HBM3.
-struct OtherName {
-  const char* other;
-  const char* shipped;
-  const char* edition;  // that the name alone means, "" for none
-};
-constexpr OtherName kOtherNames[] = {{"HBM1", "HBM", ""}, {"HBM3E", "HBM3", "2.1"}};
-
-// "HBM1@2.1" -> "HBM@2.1", "DDR5_RFM" -> "DDR5-RFM"
-std::string shipped_name(std::string name) {
-  std::replace(name.begin(), name.end(), '_', '-');
-  const std::size_t at = name.find('@');
-  const std::string base = name.substr(0, at);
-  const std::string edition = at == std::string::npos ? "" : name.substr(at + 1);
-  for (const auto& entry : kOtherNames) {
-    if (base != entry.other) continue;
-    const std::string meant = edition.empty() ? entry.edition : edition;
-    return entry.shipped + (meant.empty() ? "" : "@" + meant);
-  }
-  return name;
-}
-
-}  // namespace
 
 Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition) {
   if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return read_standard(Params::from_file(name_or_path));
