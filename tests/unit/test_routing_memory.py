@@ -72,7 +72,7 @@ def archived(folder, times, path):
     "format", ["canonical", "flame_moe", "dynande", "llama_cpp", "vllm", "json_lines", "selections"]
 )
 def test_memory_does_not_grow_with_the_trace(tmp_path, speed, format):
-    """18 million selections beside 1.5 million: as Python objects they would be gigabytes, as int64 132 MB more."""
+    """18 million selections beside 1.5 million: as Python objects they would be gigabytes, as int64 132 MB more; DynaNDE's files are 1.3 GB."""
     write = (speed.COLUMNAR | speed.TEXT)[format]
     (tmp_path / "a").mkdir()
     short = write(speed.trace_of(speed.OLMOE, SELECTIONS), tmp_path / "a")
@@ -89,4 +89,5 @@ def test_memory_does_not_grow_with_the_trace(tmp_path, speed, format):
     assert many > 0.9 * TIMES * few
     assert little < 300
     print(f"{format}: {little} MB, then {much} MB")
-    assert much - little < 48, f"{little} MB, then {much} MB"
+    ahead = 16 * 32 * 0.25 if format == "dynande" else 0  # Arrow reads 32 blocks of each of the 16 files ahead
+    assert much - little < 48 + ahead, f"{little} MB, then {much} MB"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 CSV_BLOCK_BYTES = 1 << 20  # Arrow reads up to 32 blocks ahead
-_LEAST_BLOCK_BYTES = 1 << 16
+_LEAST_BLOCK_BYTES = 1 << 18
 
 
 @contextmanager
