@@ -37,6 +37,19 @@ py::object describe_refresh(const Spec& spec, const std::optional<RefreshRule>& 
   return std::move(entry);
 }
 
+// Empty where rows open in one command: how long the data clock stays in step, and how long the second half may wait (-1: for ever).
+py::dict describe_two_step(const Spec& spec) {
+  py::dict entry;
+  if (!spec.two_step) return entry;
+  py::dict in_step;
+  for (std::size_t command = 0; command < spec.commands.size(); ++command) {
+    if (const Cycle ticks = spec.two_step->in_step[command]; ticks != 0) in_step[py::str(spec.commands[command].name)] = ticks;
+  }
+  entry["in_step_for"] = in_step;
+  entry["deadline"] = spec.two_step->deadline == kNever ? Cycle{-1} : spec.two_step->deadline;
+  return entry;
+}
+
 // {"organization": {name: origin}, "timing": {name: origin}}; the origin is empty for presets of the standard's own source.
 py::dict standard_presets(const std::string& name) {
   const Standard standard = find_standard(name);
@@ -81,6 +94,7 @@ py::dict facts_of(const Spec& spec) {
   facts["buses"] = spec.buses;
   facts["scaled_from"] = spec.scaled_from;
   facts["commands"] = describe_commands(spec);
+  facts["two_step"] = describe_two_step(spec);
   facts["refresh"] = describe_refresh(spec, spec.refresh);
   facts["refresh_per_bank"] = describe_refresh(spec, spec.refresh_per_bank);
   py::list rows;

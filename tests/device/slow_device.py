@@ -18,6 +18,7 @@ class SlowDevice:
         self.levels, self.counts, self.bank_level = standard.levels, standard.counts, standard.bank_level
         self.commands = standard.data["commands"]
         self.behaviour = standard.data["behaviour"]
+        self.names = {"open": "ACT", "close": "PRE", "close_all": "PREA", **self.behaviour.get("answers", {})}
         self.two_step = self.behaviour.get("two_step_opening")
         self.ready: dict[tuple, int] = {}  # (node, command) -> earliest cycle; a node is its path below the channel
         self.history: dict[tuple, list[int]] = {}  # (node, command) -> issues, latest first
@@ -40,7 +41,9 @@ class SlowDevice:
         return [(*node, child) for child in range(self.counts[level]) if entry in (-1, child)]
 
     def scope(self, command: str) -> int:
-        return min(self.levels.index(self.commands[command]["scope"]), self.bank_level)
+        """The deepest level that is asked whether the command may go; without a word about it the bank."""
+        named = self.commands[command].get("scope")
+        return min(self.levels.index(named), self.bank_level) if named else self.bank_level
 
     # ---- may it go?
 
@@ -57,24 +60,35 @@ class SlowDevice:
         for level in range(self.bank_level + 1):
             rule = rules.get(self.levels[level], {}).get(command)
             if rule:
+                if -1 in address[1 : level + 1]:
+                    return self.answer_for_many(rule, command, address)
                 return self.answer(rule, command, tuple(address[1 : level + 1]), address)
         return command
 
+    def answer_for_many(self, rule: str, command: str, address: list[int]) -> str:
+        assert rule == "all_banks_closed_strict", rule
+        banks = [()]
+        for _ in range(self.bank_level):
+            banks = [child for node in banks for child in self.children(node, address)]
+        return command if all(self.state[bank] == "closed" for bank in banks) else self.names["close_all"]
+
     def answer(self, rule: str, command: str, node: tuple, address: list[int]) -> str:
         row = address[self.bank_level + 1]
-        if rule in ("two_step_read", "two_step_write"):
+        if rule in ("two_step_read", "two_step_write", "two_step_open"):
             return self.two_step_answer(rule, command, node, row)
         if rule == "row_open":
             if self.state[node] != "opened":
-                return "ACT"
-            return command if row in self.rows[node] else "PRE"
+                return self.names["open"]
+            return command if row in self.rows[node] else self.names["close"]
         if rule == "bank_closed":
-            return "PRE" if self.state[node] == "opened" else command
+            return self.names["close"] if self.state[node] == "opened" else command
+        if rule == "bank_closed_strict":
+            return command if self.state[node] == "closed" else self.names["close"]
         if rule in ("all_banks_closed", "all_banks_closed_strict"):
             first = next((self.state[bank] for bank in self.below(node) if self.state[bank] != "closed"), "closed")
             if first == "closed" or (first == "refreshing" and rule == "all_banks_closed"):
                 return command
-            return "PREA"
+            return self.names["close_all"]
         if rule == "same_banks_closed":
             number = address[self.bank_level]
             same = [self.state[bank] for bank in self.below(node) if bank[-1] == number]
@@ -89,12 +103,14 @@ class SlowDevice:
 
     def two_step_answer(self, rule: str, command: str, bank: tuple, row: int) -> str:
         if self.state[bank] == "half":
-            return self.two_step["second"]
+            return command if rule == "two_step_open" and command == self.two_step["first"] else self.two_step["second"]
         if self.state[bank] != "opened":
             return self.two_step["first"]
         wanted = 0 if self.two_step.get("looks_for_row_zero") else row
         if wanted not in self.rows[bank]:
-            return "PRE"
+            return self.names["close"]
+        if rule == "two_step_open":
+            return command
         if self.in_step_until.get(bank[:1], NEVER) >= 0:
             return command
         return self.two_step["sync_read" if rule == "two_step_read" else "sync_write"]
@@ -138,8 +154,10 @@ class SlowDevice:
                 nodes = [child for node in nodes for child in self.children(node, address)]
 
     def change(self, action: str, node: tuple, command: str, address: list[int], now: int) -> None:
-        if action == "keep_in_step":
-            self.in_step_until[node] = now + self.two_step["in_step_for"][command]
+        if action in ("keep_in_step", "extend_in_step"):
+            lasts = calculate(self.two_step["in_step_for"][command], self.standard.names, None)
+            before = self.in_step_until.get(node, NEVER) if action == "extend_in_step" else NEVER
+            self.in_step_until[node] = max(before, now + lasts)
             return
         row = address[self.bank_level + 1]
         banks = self.below(node)
@@ -149,7 +167,9 @@ class SlowDevice:
             if action in ("open_row", "open_row_in_all_banks"):
                 self.state[bank], self.rows[bank] = "opened", {row}
             elif action == "half_open":
-                self.state[bank] = "half"
+                self.state[bank], self.rows[bank] = "half", {row}
+            elif action == "finish_opening":
+                self.state[bank] = "opened"
             elif action.endswith("refreshing"):
                 self.state[bank] = "refreshing"
             elif action.endswith("refresh_done") or action.startswith("close"):

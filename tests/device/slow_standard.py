@@ -33,7 +33,11 @@ class Resolved:
     counts: list[int]
     values: dict[str, int]
     rows: list[Row]
-    names: dict = field(default_factory=dict)
+    names: dict = field(default_factory=dict)  # everything that an expression may name, times in ticks
+
+    def bus_ticks(self, command: str) -> int:
+        per_cycle = self.data.get("ticks_per_cycle", 1)
+        return round(self.data["commands"][command].get("bus_cycles", 1 / per_cycle) * per_cycle)
 
     @property
     def bank_level(self) -> int:
@@ -74,14 +78,28 @@ def calculate(text: str, names: dict, tck_ps: int | None):
     return eval(compile(text, "data file", "eval"), {"__builtins__": {}}, {**names, **functions})
 
 
+def preset_values(plan: dict, name: str) -> dict:
+    """A timing preset; a scaled one keeps the times in ns of its base, some parameters their cycles."""
+    values = {key: value for key, value in plan["presets"][name].items() if key not in ("scaled_from", "source")}
+    if "scaled_from" in plan["presets"][name]:
+        base = preset_values(plan, plan["presets"][name]["scaled_from"])
+        for key, value in base.items():
+            if key not in values and value is not UNKNOWN:
+                kept = key in plan["scaling"]["keep_cycles"]
+                values[key] = value if kept else math.ceil(value * base["tCK_ps"] / values["tCK_ps"])
+    return values
+
+
 def resolve(
     data: dict, organization: str, timing: str, sizes: dict | None = None, cycles: dict | None = None
 ) -> Resolved:
     sizes = {**data["organization"]["presets"][organization], **(sizes or {})}
-    plan = data["timing"]
+    sizes = {key: value for key, value in sizes.items() if not isinstance(value, str)}
+    plan, ticks_per_cycle = data["timing"], data.get("ticks_per_cycle", 1)
     values = dict.fromkeys(plan["parameters"])
-    values.update(plan["presets"][timing])
+    values.update(preset_values(plan, timing))
     settings = {name: entry["default"] for name, entry in data.get("settings", {}).items()}
+    settings["prefetch"] = data["organization"]["prefetch"]
 
     def names():
         return {**sizes, **settings, **values}
@@ -93,15 +111,30 @@ def resolve(
         if not late:
             values.update(cycles or {})
     assert UNKNOWN not in values.values(), values
+    in_ticks = {key: value * (1 if key in ("rate", "tCK_ps") else ticks_per_cycle) for key, value in values.items()}
+    in_ticks = {**sizes, **settings, **in_ticks}
     levels = data["levels"]
-    rows = []
-    for level, preceding, following, latency, *words in plan["constraints"]:
+    resolved = Resolved(data, levels, [sizes[level] for level in levels], values, [], in_ticks)
+    resolved.rows = timing_rows(resolved)
+    return resolved
+
+
+def timing_rows(standard: Resolved) -> list[Row]:
+    """The constraint rows command by command, shifted by bus ticks, and the rows of commands that take their bus for long."""
+    commands, rows = standard.data["commands"], []
+    long = {name: standard.bus_ticks(name) for name in commands}
+    for level, preceding, following, latency, *words in standard.data["timing"]["constraints"]:
         window = next((int(word.split()[1]) for word in words if word.startswith("last ")), 1)
-        number = int(calculate(latency, names(), values["tCK_ps"]))
+        number = int(calculate(latency, standard.names, standard.values["tCK_ps"]))
         for before in preceding:
             for after in following:
-                rows.append(Row(levels.index(level), before, after, number, window, "sibling" in words))
-    return Resolved(data, levels, [sizes[level] for level in levels], values, rows, names())
+                shifted = number + long[before] - long[after]
+                rows.append(Row(standard.levels.index(level), before, after, shifted, window, "sibling" in words))
+    for before, entry in commands.items():
+        for after, other in commands.items():
+            if long[before] > 1 and entry.get("bus", "command") == other.get("bus", "command"):
+                rows.append(Row(0, before, after, long[before], 1, False))
+    return rows
 
 
 def derive(step: dict, values: dict, names: dict, rounding: str) -> None:
@@ -112,10 +145,22 @@ def derive(step: dict, values: dict, names: dict, rounding: str) -> None:
         value = calculate(step["formula"], names, tck_ps)
         values[name] = UNKNOWN if value is UNKNOWN else int(value)
         return
-    found = step["rows"]
-    for key in step["by"]:
-        found = found.get(names[key]) if isinstance(found, dict) else UNKNOWN
+    if "ladder" in step:
+        key = calculate(step["key"], names, tck_ps) if "key" in step else None
+        found = next((row["value"] for row in step["ladder"] if holds(row, {**names, "key": key})), UNKNOWN)
+        if found is UNKNOWN and not isinstance(step["otherwise"], str):
+            found = step["otherwise"]
+    else:
+        found = step["rows"]
+        for key in step["by"]:
+            found = found.get(names[key]) if isinstance(found, dict) else UNKNOWN
     if found is not UNKNOWN:
         values[name] = to_cycles(found, tck_ps, rounding) if step.get("unit") == "ns" else int(found)
     elif step["otherwise"] != "keep":
         values[name] = UNKNOWN
+
+
+def holds(row: dict, names: dict) -> bool:
+    """Do all bounds (NAME_min, NAME_max) of a ladder's step hold?"""
+    bounds = [(key.rsplit("_", 1), limit) for key, limit in row.items() if key != "value"]
+    return all(names[name] <= limit if kind == "max" else names[name] >= limit for (name, kind), limit in bounds)

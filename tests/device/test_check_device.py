@@ -87,7 +87,7 @@ def test_the_command_line():
     done = run("HBM3@2.0", "--org", "HBM3_4Gb")
     assert done.exit_code == 1 and "FAIL  refreshes of each node" in done.output and "known faults" in done.output
     for arguments, message in [
-        (["DDR44"], "did you mean"),
+        (["DDR44"], "is unknown"),
         (["DDR4@2.0", "--org", "DDR4_8Gb_8"], "did you mean 'DDR4_8Gb_x8'"),
         (["DDR4@2.0", "--timing", "DDR4_240R"], "did you mean 'DDR4_2400R'"),
         (["none.yaml"], "none.yaml: no such file"),

@@ -15,6 +15,9 @@ ISSUED = 1000
 def keep_only(number: int):
     def change(data: dict) -> None:
         data["timing"]["constraints"] = [data["timing"]["constraints"][number]]
+        for command in data["commands"].values():
+            command.pop("bus_cycles", None)  # or the bus adds rows of its own
+        data["behaviour"].get("two_step_opening", {}).pop("deadline", None)
 
     return change
 
@@ -30,14 +33,15 @@ def check_row(alone, preceding: str, draw: random.Random) -> int:
         )
         probe.issue(preceding, first, ISSUED + issue)
     for row, there in zip(rows, seconds, strict=True):
-        scope = alone.slow.levels.index(alone.data["commands"][row.following]["scope"])
-        held = ISSUED + row.latency if row.level <= scope and row.latency > 0 else 0
+        binds = row.level <= alone.scope(row.following) and row.latency > 0
+        held = ISSUED + row.latency if binds else 0
         elsewhere = alone.beside(there, row.level) if row.level > 0 and first[row.level] >= 0 else None
         if row.sibling:
             there, elsewhere = elsewhere, there
         if there is not None:
-            assert probe.ready_at(row.following, there) == held, (row, first, there)
-            bound += held > 0
+            ready = probe.ready_at(row.following, there)
+            assert ready == held if binds else ready <= ISSUED, (row, first, there)
+            bound += binds
         if elsewhere is not None:
             assert probe.ready_at(row.following, elsewhere) == 0, (row, first, elsewhere)
     return bound
@@ -46,11 +50,12 @@ def check_row(alone, preceding: str, draw: random.Random) -> int:
 def test_every_row_alone(standard, tmp_path):
     """The engine's ready time is the issue plus the row's cycles; other nodes of the level are free, siblings the reverse."""
     draw = random.Random(1)
-    bound = 0
-    for number, (_, before, *_) in enumerate(standard.data["timing"]["constraints"]):
+    bound = total = 0
+    for number, (_, before, after, *_) in enumerate(standard.data["timing"]["constraints"]):
         alone = standard.changed(tmp_path, keep_only(number))
         bound += sum(check_row(alone, preceding, draw) for preceding in before)
-    assert bound > 0.6 * len(standard.slow.rows)
+        total += len(before) * len(after)
+    assert bound > 0.6 * total
 
 
 def test_the_rows_are_read_right(standard):
@@ -62,5 +67,4 @@ def test_the_rows_are_read_right(standard):
         for row in standard.slow.rows
     ]
     assert sorted(map(tuple, facts["rows"])) == sorted(rows)
-    names, tck_ps = standard.slow.names, standard.slow.values["tCK_ps"]
-    assert facts["read_latency_cycles"] == calculate(standard.data["timing"]["read_latency"], names, tck_ps)
+    assert facts["read_latency_cycles"] == calculate(standard.data["timing"]["read_latency"], standard.slow.names, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from moeram.hardware.cycle import load_core
 from moeram.options import dump_yaml
 
 _OFFERS_PER_CYCLE = 4
-_GROUP = 4  # banks in turn where a standard has no bank groups
+_BANKS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class Bench:
     @property
     def ticks_per_cycle(self) -> int:
         """Engine ticks of a clock cycle."""
-        return int(self.data.get("ticks_per_cycle", 1))
+        return self.facts["ticks_per_cycle"]
 
     @property
     def tick_ns(self) -> float:
         """Length of a tick in ns."""
-        return self.facts["tck_ps"] / 1000 / self.ticks_per_cycle
+        return self.facts["tick_ns"]
 
     def ticks(self, *names: str) -> int | None:
         """Ticks of the first of these timing parameters that the standard has, or None."""
@@ -52,36 +52,50 @@ class Bench:
         return self.book.counts[self.book.levels.index(level)] if level in self.book.levels else 1
 
     def stream(self) -> Iterator[tuple[int, ...]]:
-        """Addresses row by row; pseudochannels and bank groups (or four banks) take turns with every access."""
-        inner = [level for level in ("pseudochannel", "bankgroup") if level in self.book.levels]
-        return self._walk(inner, rows_first=False)
+        """Addresses row by row; pseudochannels and bank groups (or four banks) take turns with every access.
+
+        A queue of 33 requests is too short to open a row in time when its reads come in a block, so the first read of the next row,
+        which lies in another bank, comes most of a row earlier, and the turns begin at different columns.
+        """
+        inner, lanes = self._lanes()
+        columns = self.book.counts[-1] // self.facts["prefetch"]
+        ahead = columns // 8
+        for step in count():
+            for number, lane in enumerate(lanes):
+                block, place = divmod(step + number * columns // len(lanes), columns)
+                if place == ahead:
+                    yield self._place(inner, lane, block + 1, 0)
+                else:
+                    yield self._place(inner, lane, block, place + (place < ahead))
 
     def new_rows(self) -> Iterator[tuple[int, ...]]:
         """Addresses that open another row of another bank with every access."""
-        return self._walk(
-            [level for level in ("pseudochannel", "bankgroup") if level in self.book.levels], rows_first=True
-        )
+        inner, lanes = self._lanes()
+        for step in count():
+            for lane in lanes:
+                yield self._place(inner, lane, step, 0)
 
     def one_bank(self) -> Iterator[tuple[int, ...]]:
         """Addresses in one bank, another row with every access."""
         for row in range(self.book.counts[-2]):
             yield tuple(row if level == "row" else 0 for level in self.book.levels)
 
-    def _walk(self, inner: Sequence[str], *, rows_first: bool) -> Iterator[tuple[int, ...]]:
-        levels = self.book.levels
-        banks = self.book.counts[self.book.bank_level]
-        group = min(_GROUP, banks) if "bankgroup" not in levels else 1
-        columns = self.book.counts[-1] // self.facts["prefetch"]
-        outer = [level for level in levels[1 : self.book.bank_level] if level not in inner and level != "rank"]
-        places = [range(self.count(level)) for level in outer]
-        turns = list(product(range(group), *(range(self.count(level)) for level in reversed(inner))))
-        for row in range(self.book.counts[-2]):
-            for *place, first in product(*places, range(0, banks - group + 1, group)):
-                for column in range(1 if rows_first else columns):
-                    for bank, *turn in turns:
-                        entries = dict(zip([*outer, *reversed(inner)], [*place, *turn], strict=True))
-                        entries.update(bank=first + bank, row=row, column=column)
-                        yield tuple(entries.get(level, 0) for level in levels)
+    @property
+    def _banks_at_once(self) -> int:
+        return 1 if "bankgroup" in self.book.levels else min(_BANKS_AT_ONCE, max(self.count("bank") // 2, 1))
+
+    def _lanes(self) -> tuple[list[str], list[tuple[int, ...]]]:
+        inner = ["bank", *(level for level in ("bankgroup", "pseudochannel") if level in self.book.levels)]
+        sizes = [self._banks_at_once, *(self.count(level) for level in inner[1:])]
+        return inner, list(product(*(range(size) for size in sizes)))
+
+    def _place(self, inner: Sequence[str], lane: Sequence[int], block: int, column: int) -> tuple[int, ...]:
+        """Address of a lane's block-th row: other banks first, then another row; one rank and one stack, as switching costs."""
+        entries = dict(zip(inner, lane, strict=True))
+        block, group = divmod(block, self.count("bank") // self._banks_at_once)
+        entries["bank"] += group * self._banks_at_once
+        entries.update(row=block % self.book.counts[-2], column=column)
+        return tuple(entries.get(level, 0) for level in self.book.levels)
 
     def run(
         self, addresses: Iterator[tuple[int, ...]], requests: int, *, refresh: bool = False, wait: int = 0

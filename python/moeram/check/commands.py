@@ -87,6 +87,7 @@ def _broken(trace: CommandTrace, book: Rulebook) -> Iterator[tuple[str, _Positio
     for level, rows in groupby(sorted(book.rows, key=lambda row: row.level), key=lambda row: row.level):
         yield from _timing(trace, book, level, list(rows))
     yield from _states(trace, book)
+    yield from _first_ticks(trace, book)
     if book.in_step_for:
         yield from _clock_in_step(trace, book)
 
@@ -97,10 +98,9 @@ def _nodes(trace: CommandTrace, book: Rulebook, level: int, chosen: _Positions) 
     for depth in range(1, level + 1):
         entry, count = trace.address[positions, depth], book.counts[depth]
         times = np.where(entry < 0, count, 1)
-        if len(times) and times.max() > 1:
-            start = np.repeat(np.cumsum(times) - times, times)
-            entry = np.where(np.repeat(entry, times) < 0, np.arange(len(start)) - start, np.repeat(entry, times))
-            positions, nodes = np.repeat(positions, times), np.repeat(nodes, times)
+        start = np.repeat(np.cumsum(times) - times, times)
+        entry = np.where(np.repeat(entry, times) < 0, np.arange(len(start)) - start, np.repeat(entry, times))
+        positions, nodes = np.repeat(positions, times), np.repeat(nodes, times)
         nodes = nodes * count + entry
     return positions, nodes
 
@@ -196,6 +196,10 @@ def _states(trace: CommandTrace, book: Rulebook) -> Iterator[tuple]:
             right, rule = state == 1, f"{name} needs a closed bank"
         wrong = ~right
         yield rule, positions[wrong], others[wrong], np.zeros(int(wrong.sum()), dtype=np.int64)
+        if command.effect == "open" and book.deadline >= 0:
+            wrong = right & (trace.cycles[positions] - trace.cycles[others] > book.deadline)
+            rule = f"{name} follows its first half within {book.deadline} cycles"
+            yield rule, positions[wrong], others[wrong], np.zeros(int(wrong.sum()), dtype=np.int64)
 
 
 def _touched(trace: CommandTrace, book: Rulebook, name: str) -> _Positions:
@@ -216,12 +220,32 @@ def _clock_in_step(trace: CommandTrace, book: Rulebook) -> Iterator[tuple]:
     latest = _Latest(trace, book, book.in_step_level)
     keys = np.sort(np.concatenate([latest.keys(name) for name in book.in_step_for]))
     lasts = np.array([book.in_step_for.get(name, 0) for name in trace.names])
+    ends = trace.cycles + lasts[trace.command]
+    if book.in_step_extends:
+        ends = _longest_so_far(ends, keys, latest.stride)
     for name, command in book.commands.items():
         if not command.accessing:
             continue
         at = latest.keys(name)
         positions, others = at % latest.stride, _before(keys, at, 1, latest.stride)
-        until = np.where(others >= 0, trace.cycles[others] + lasts[trace.command[others]], -1)
+        until = np.where(others >= 0, ends[others], -1)
         wrong = until < trace.cycles[positions]
         rule = f"{name} needs the data clock of its {book.levels[book.in_step_level]} in step"
         yield rule, positions[wrong], others[wrong], np.zeros(int(wrong.sum()), dtype=np.int64)
+
+
+def _longest_so_far(ends: _Positions, keys: _Positions, stride: int) -> _Positions:
+    """Of the events `keys` the latest end up to each of them on its node."""
+    ends = ends.copy()
+    nodes, positions = np.divmod(keys, stride)
+    for node in np.unique(nodes):
+        mine = positions[nodes == node]
+        ends[mine] = np.maximum.accumulate(ends[mine])
+    return ends
+
+
+def _first_ticks(trace: CommandTrace, book: Rulebook) -> Iterator[tuple]:
+    """With several ticks in a clock cycle some commands start only with a cycle; the first tick of all is 1."""
+    stride = np.array([book.commands[name].stride for name in trace.names])[trace.command]
+    late = np.flatnonzero((trace.cycles - 1) % stride != 0)
+    yield "starts only with a clock cycle", late, np.full(len(late), -1), np.zeros(len(late), dtype=np.int64)

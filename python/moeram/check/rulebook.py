@@ -6,16 +6,17 @@ here or in the checker that uses it comes from the device model that produced th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moeram.errors import ConfigError, did_you_mean
+from moeram.errors import ConfigError
 from moeram.hardware.cycle import load_core
 from moeram.options import config_path, load_yaml
 
-_EFFECTS = {"open_row": "open", "open_row_in_all_banks": "open", "half_open": "half"}
+_EFFECTS = {"open_row": "open", "open_row_in_all_banks": "open", "finish_opening": "open", "half_open": "half"}
+_CLOCK_EFFECTS = ("keep_in_step", "extend_in_step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Command:
     """scope: deepest level whose rows bind the command. effect: "open", "half", "close" or "" on the banks under `reach`.
 
     reach: level of the node whose banks the effect takes; same_number: only those of the addressed bank number.
+    stride: the command starts only in each stride-th tick, the first of all included.
     """
 
     scope: int
@@ -45,11 +47,16 @@ class Command:
     reach: int = 0
     same_number: bool = False
     bus: str = "command"
+    stride: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rulebook:
-    """Everything that the checker of command traces knows about a device. counts: nodes per level, channel first."""
+    """Everything that the checker of command traces knows about a device. counts: nodes per level, channel first.
+
+    in_step_for: ticks that the data clock of a node of in_step_level stays in step after a command; where in_step_extends it never
+    gets shorter by a later one. deadline: most ticks between the halves of an opening, -1 without one.
+    """
 
     standard: str
     levels: tuple[str, ...]
@@ -58,6 +65,8 @@ class Rulebook:
     rows: tuple[Row, ...]
     in_step_for: Mapping[str, int]
     in_step_level: int
+    in_step_extends: bool
+    deadline: int
 
     @property
     def bank_level(self) -> int:
@@ -83,8 +92,6 @@ def rulebook(
         ConfigError: an unknown standard, preset, size or timing.
     """
     data = standard_data(standard)
-    _refuse_unknown(sizes or {}, [*data["levels"], "dq", "density"], f"organization of {standard}")
-    _refuse_unknown(cycles or {}, data["timing"]["parameters"], f"timing of {standard}")
     facts = load_core().resolve(
         standard,
         organization=organization or only_preset(data, "organization", standard),
@@ -93,12 +100,6 @@ def rulebook(
         cycles=dict(cycles or {}),
     )
     return _book(facts, data)
-
-
-def _refuse_unknown(given: Mapping[str, int], known: Sequence[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ConfigError(f"{where}: {name!r} is unknown{did_you_mean(name, known)}")
 
 
 def rulebook_of_config(path: Path) -> Rulebook:
@@ -113,10 +114,8 @@ def standard_data(name_or_path: str) -> dict[str, Any]:
     """Return the data file of a standard as plain dicts and lists."""
     if name_or_path.endswith((".yaml", ".yml")):
         return load_yaml(config_path("standards", name_or_path)).value
-    known = load_core().shipped_standards()
-    names = [name_or_path, f"{name_or_path}@2.0", *(name for name in known if name.split("@")[0] == name_or_path)]
-    found = next((name for name in names if name in known), name_or_path)
-    return load_yaml(config_path("standards", found)).value
+    name = load_core().standard_presets(name_or_path)["standard"]
+    return load_yaml(config_path("standards", name)).value
 
 
 def only_preset(data: Mapping[str, Any], kind: str, standard: str) -> str:
@@ -135,38 +134,42 @@ def _book(facts: Mapping[str, Any], data: Mapping[str, Any]) -> Rulebook:
         for level, before, after, cycles, window, sibling in facts["rows"]
     )
     behaviour = data["behaviour"]
-    opening = behaviour.get("two_step_opening", {})
+    two_step = facts["two_step"]
+    clocks = {rule for rules in behaviour["actions"].values() for rule in rules.values()} & set(_CLOCK_EFFECTS)
     return Rulebook(
         standard=facts["standard"],
         levels=levels,
         counts=tuple(facts["counts"]),
-        commands=_commands(levels, data),
+        commands=_commands(levels, facts, data),
         rows=rows,
-        in_step_for=opening.get("in_step_for", {}),
+        in_step_for=two_step.get("in_step_for", {}),
         in_step_level=1,
+        in_step_extends="extend_in_step" in clocks,
+        deadline=two_step.get("deadline", -1),
     )
 
 
-def _commands(levels: tuple[str, ...], data: Mapping[str, Any]) -> dict[str, Command]:
+def _commands(levels: tuple[str, ...], facts: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Command]:
     behaviour = data["behaviour"]
     effects: dict[str, tuple[str, int]] = {}
     for level, rules in behaviour["actions"].items():
         for name, action in rules.items():
-            if action != "keep_in_step":
+            if action not in _CLOCK_EFFECTS:
                 effects[name] = (action, levels.index(level))
     internal = {entry["apply"] for entry in behaviour.get("delayed", {}).values()}
     bank_level = len(levels) - 3
     commands = {}
-    for name, entry in data["commands"].items():
+    for name, entry in facts["commands"].items():
         action, reach = effects.get(name, ("", 0))
         commands[name] = Command(
             scope=min(levels.index(entry["scope"]), bank_level),
-            accessing=bool(entry.get("accessing")),
-            refreshing=bool(entry.get("refreshing")),
+            accessing=entry["accessing"],
+            refreshing=entry["refreshing"],
             internal=name in internal,
             effect=_EFFECTS.get(action, "close" if action else ""),
             reach=reach,
             same_number="same_banks" in action,
-            bus=entry.get("bus", "command"),
+            bus=entry["bus"],
+            stride=facts["ticks_per_cycle"] if entry["whole_cycle"] else 1,
         )
     return commands
