@@ -83,7 +83,8 @@ def test_all_experts_serial_is_the_sum_of_its_tasks(qwen, source):
     memory = load_memory("hbm3e_pim")
     experts = batch * 8 * memory.token_ps(qwen)
     cache = batch * 2048 * 2 * 4 * 128 * 2
-    attention = cache / memory.peak_bytes_per_ps * 1.6 / memory.awake
+    # Each of the eight query heads of a group reads the row of its key head (sieve.md 5.2).
+    attention = 8 * cache / memory.peak_bytes_per_ps * 1.6 / memory.awake
     # Q, K, V, O of 32 query and 4 key heads of 128, router, two norms, at 8 TB/s; new keys and values written.
     dense = 2048 * 128 * (32 + 4 + 4 + 32) * 2 + 2048 * 128 * 2 + 2 * 2048 * 2
     head = 151_936 * 2048 * 2 + 2048 * 2

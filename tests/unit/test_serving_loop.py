@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moeram.errors import CapacityError, EngineError
-from moeram.serving import BatchingOptions, PricedStep, Requests, serve
+from moeram.serving import BatchingOptions, Peaks, PricedStep, Requests, serve
 
 MS = 1_000_000_000
 
@@ -21,6 +21,7 @@ class Constant:
 
     time_ps: int = MS
     kv_capacity_tokens: int = 1 << 40
+    peaks: Peaks = field(default_factory=lambda: Peaks(bytes_per_ps={}, operations_per_ps={}))
     seen: list = field(default_factory=list)
 
     def price(self, step):

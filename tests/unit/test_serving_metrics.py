@@ -21,7 +21,7 @@ from moeram.metrics.serving import (
     ttft_ps,
     utilisation_table,
 )
-from moeram.serving import BatchingOptions, PricedStep, Requests, serve
+from moeram.serving import BatchingOptions, Peaks, PricedStep, Requests, serve
 
 MS = 1_000_000_000
 
@@ -30,6 +30,7 @@ class Alternating:
     """Steps of 2 ms with a prompt, of 1 ms without; the memory works in half of each, the bound is half."""
 
     kv_capacity_tokens = 10_000
+    peaks = Peaks(bytes_per_ps={"dram": 1.0}, operations_per_ps={"unit": 2.0})
 
     def price(self, step):
         time_ps = 2 * MS if len(step.prefill) else MS
@@ -39,6 +40,8 @@ class Alternating:
             fidelity="analytic",
             parts_ps={"memory": time_ps // 2},
             energy_pj={"dram": 3e6 * step.tokens},
+            moved_bytes={"dram/kv read": time_ps // 4, "dram/routed experts": MS // 4, "dram/norms": MS // 8},
+            operations={"unit": time_ps},
         )
 
 

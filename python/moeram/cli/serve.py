@@ -54,8 +54,8 @@ def _show(result: experiment.ServingResult, folder: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    for name in ("latencies", "throughput", "utilisation", "energy"):
-        if len(result[name]):
+    for name in ("latencies", "throughput", "utilisation", "s_mbu", "s_mfu", "energy", "cost"):
+        if len(result.tables.get(name, ())):
             console.print(report.plain_table(result[name], name))
     console.print(f"fidelity: times {result.fidelity}, routing {result.routing_fidelity}", highlight=False)
     for note in result.notes:

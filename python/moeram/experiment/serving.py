@@ -19,6 +19,7 @@ from moeram.hardware.measured import read_tables
 from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.hardware.pim_memory import load_memory
 from moeram.metrics import Table
+from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (
     energy_table,
     latency_table,
@@ -41,7 +42,7 @@ from moeram.serving.system import ServingSystem, load_serving_system
 class ServingResult:
     """What a serving experiment found.
 
-    tables: latencies, throughput, utilisation, energy, time_series, requests. record: the run itself. notes: what a reader must
+    tables: latencies, throughput, utilisation, s_mbu, s_mfu, energy, time_series, requests, and cost if asked for. record: the run itself. notes: what a reader must
     know. resolved: model and system in full.
     """
 
@@ -79,6 +80,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     source = open_source(experiment.routing, model, experiment.seed)
     requests = _requests(experiment, len(source.topics))
     pricer = make_pricer(experiment, model, system, source)
+    _check_cost(experiment, system)
     record = serve(requests, pricer, experiment.batching, seed=experiment.seed, progress=progress)
     limits = experiment.limits
     tables = {
@@ -87,10 +89,18 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
             record, gpus=system.gpus, ttft_limit_ms=limits.ttft_ms, tpot_limit_ms=limits.tpot_ms
         ),
         "utilisation": utilisation_table(record),
+        "s_mbu": s_mbu_table(record),
+        "s_mfu": s_mfu_table(record),
         "energy": energy_table(record),
         "time_series": time_series(record, experiment.every_ms * 1e6),
         "requests": request_table(record),
     }
+    if experiment.cost is not None:
+        row = next(tables["throughput"].rows())
+        known = not np.isnan(row["energy_per_token_uj"])
+        tables["cost"] = _cost(
+            experiment, system, row["tokens_per_s"], row["energy_per_token_uj"] * 1e-6 if known else None
+        )
     return ServingResult(
         experiment=experiment,
         tables=tables,
@@ -164,6 +174,28 @@ def _near_memory(
     )
     return NearMemoryPricer(
         model, chips, system.one_gpu(), system.network(), routed, layers, plans, budget, system.near_memory
+    )
+
+
+def _check_cost(experiment: ServingExperiment, system: ServingSystem) -> None:
+    """Refuse a cost that cannot be known before anything is served."""
+    if experiment.cost is not None:
+        _cost(experiment, system, 1.0, None if system.kind == "gpu_pim" else 1.0)
+
+
+def _cost(
+    experiment: ServingExperiment, system: ServingSystem, tokens_per_s: float, energy_per_token_j: float | None
+) -> Table:
+    assert experiment.cost is not None
+    gpu = system.one_gpu()
+    return cost_table(
+        experiment.cost,
+        gpus=system.gpus,
+        gpu_name=gpu.name,
+        gpu_price_usd=gpu.price_usd,
+        memory=system.memory,
+        tokens_per_s=tokens_per_s,
+        energy_per_token_j=energy_per_token_j,
     )
 
 

@@ -21,6 +21,7 @@ from moeram.experiment.options import (
 )
 from moeram.hardware import load_system
 from moeram.hardware.pim_memory import load_memory
+from moeram.metrics.cap import CostOptions
 from moeram.model import load_model
 from moeram.options import Options
 from moeram.schedule import schedule_names
@@ -96,7 +97,7 @@ class LimitOptions(Options):
 class ServingExperiment(Options):
     """One complete serving experiment. Model, system: a shipped name or a path.
 
-    measured: tables of measured kernel times (docs/hardware.md). every_ms: interval of the time series. reuse: layers that did the same
+    measured: tables of measured kernel times (docs/hardware.md). cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
     work before are not simulated again.
     """
 
@@ -111,6 +112,7 @@ class ServingExperiment(Options):
     placement: PlacementOptions = PlacementOptions()
     limits: LimitOptions = LimitOptions()
     measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
+    cost: CostOptions | None = None
     every_ms: Annotated[float, Field(gt=0)] = 1000.0
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Count | None = None

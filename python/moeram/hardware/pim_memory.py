@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError
@@ -85,6 +85,11 @@ class PimMemory(Options):
         """What all units read with every column command: a column each in tCCD_L."""
         return self.units * self.column_bytes / (self.nccd_l * self.tck_ps)
 
+    @property
+    def peak_operations_per_ps(self) -> float:
+        """What all lanes do: a multiplication and an addition each with every column command."""
+        return self.units * self.lanes * 2 / (self.nccd_l * self.tck_ps)
+
     def roofline_ps(self, model: MoEModel) -> float:
         """Time of one token's expert at the units' peak."""
         return model.expert_bytes / self.peak_bytes_per_ps
@@ -111,9 +116,13 @@ class PimMemory(Options):
             fidelity="analytic",
         )
 
-    def attention_ps(self, cache_bytes: NDArray[np.int64]) -> Priced:
-        """Price decode attention over caches [n] of so many bytes, spread over all channels."""
-        bound = cache_bytes / self.peak_bytes_per_ps
+    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
+        """Price decode attention over caches [n] of so many bytes with so many operations, spread over all channels.
+
+        A unit reads a cache row once for each query head of its group (sieve.md 5.2): its lanes bound it, not its bytes.
+        """
+        read_ps = np.asarray(cache_bytes, float) / self.peak_bytes_per_ps
+        bound = np.maximum(read_ps, np.asarray(operations, float) / self.peak_operations_per_ps)
         return Priced(
             time_ps=np.ceil(bound * self.attention_overhead / self.awake).astype(np.int64),
             bound_ps=np.floor(bound).astype(np.int64),

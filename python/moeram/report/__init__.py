@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from moeram.report.cap_figures import radar_figure
 from moeram.report.figures import decomposition_figure
 from moeram.report.serving_figures import serving_figure
 from moeram.report.sweep_figures import sweep_figure
 from moeram.report.terminal import decomposition_tables, plain_table, points_table
 
-__all__ = ["decomposition_figure", "decomposition_tables", "plain_table", "points_table", "serving_figure", "sweep_figure"]
+__all__ = ["decomposition_figure", "decomposition_tables", "plain_table", "points_table", "radar_figure", "serving_figure", "sweep_figure"]

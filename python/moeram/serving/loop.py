@@ -37,7 +37,7 @@ def serve(
     need_tokens = requests.prompt_tokens + requests.output_tokens
     _check_room(need_tokens, pricer.kv_capacity_tokens)
     rng = np.random.default_rng([seed, 0])
-    batch, recorder, queue = Batch(requests), Recorder(requests), _Queue(requests, need_tokens, options)
+    batch, recorder, queue = Batch(requests), Recorder(requests, pricer.peaks), _Queue(requests, need_tokens, options)
     finished, now_ps = 0, 0
     while finished < len(requests):
         joining = queue.joining(batch, pricer.kv_capacity_tokens, now_ps)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moeram.hardware.priced import worst
 from moeram.serving.requests import Requests
-from moeram.serving.step import PricedStep, Step
+from moeram.serving.step import Peaks, PricedStep, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class ServingRecord:
 
     requests: what was asked. admitted_ps, first_token_ps, finished_ps: int64 [requests]. steps: columns int64 [steps]: start_ps,
     time_ps, bound_ps, decode_requests, decode_tokens (answers' tokens that came out), prefill_tokens, waiting, kv_tokens (reserved).
-    parts_ps, energy_pj, moved_bytes: sums of the run by name. step_parts_ps: part -> int64 [steps]. gaps_ps, gap_counts: times
+    parts_ps, energy_pj, moved_bytes: sums of the run by name. step_parts_ps: part -> int64 [steps]; step_moved_bytes, step_operations:
+    likewise, see `PricedStep`. peaks: of the system. gaps_ps, gap_counts: times
     between tokens of a request and how often. fidelity: of the least sure step.
     """
 
@@ -30,8 +31,10 @@ class ServingRecord:
     finished_ps: NDArray[np.int64]
     steps: Mapping[str, NDArray[np.int64]] = field(repr=False)
     step_parts_ps: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    step_moved_bytes: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    step_operations: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    peaks: Peaks
     energy_pj: Mapping[str, float]
-    moved_bytes: Mapping[str, int]
     gaps_ps: NDArray[np.int64] = field(repr=False)
     gap_counts: NDArray[np.int64] = field(repr=False)
     fidelity: str
@@ -46,6 +49,11 @@ class ServingRecord:
         """Busy time of each part over the run."""
         return {part: int(times.sum()) for part, times in self.step_parts_ps.items()}
 
+    @property
+    def moved_bytes(self) -> dict[str, int]:
+        """Bytes of the run by port and what they were."""
+        return {name: int(moved.sum()) for name, moved in self.step_moved_bytes.items()}
+
 
 class Recorder:
     """Collects a run while it goes on."""
@@ -54,14 +62,13 @@ class Recorder:
         "start_ps", "time_ps", "bound_ps", "decode_requests", "decode_tokens", "prefill_tokens", "waiting", "kv_tokens",
     )  # fmt: skip
 
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
+    def __init__(self, requests: Requests, peaks: Peaks) -> None:
+        self._requests, self._peaks = requests, peaks
         unset = np.full(len(requests), -1, dtype=np.int64)
         self.admitted_ps, self.first_token_ps, self.finished_ps = unset.copy(), unset.copy(), unset.copy()
         self._steps: dict[str, list[int]] = {name: [] for name in self._COLUMNS}
-        self._parts: dict[str, list[int]] = {}
+        self._parts, self._moved, self._operations = _Columns(), _Columns(), _Columns()
         self._energy: Counter[str] = Counter()
-        self._moved: Counter[str] = Counter()
         self._gaps: Counter[int] = Counter()
         self._fidelity = "cycle"
 
@@ -71,16 +78,13 @@ class Recorder:
             step.start_ps, priced.time_ps, priced.bound_ps, len(step.decode), decode_tokens, int(step.chunk_tokens.sum()), waiting,
             kv_tokens,
         )  # fmt: skip
-        count = len(self._steps["start_ps"])
         for name, value in zip(self._COLUMNS, row, strict=True):
             self._steps[name].append(value)
-        for part in priced.parts_ps.keys() - self._parts.keys():
-            self._parts[part] = [0] * count
-        for part, times in self._parts.items():
-            times.append(priced.parts_ps.get(part, 0))
+        self._parts.add(priced.parts_ps)
+        self._moved.add(priced.moved_bytes)
+        self._operations.add(priced.operations)
         for component, energy_pj in priced.energy_pj.items():
             self._energy[component] += energy_pj
-        self._moved.update(priced.moved_bytes)
         self._fidelity = worst(self._fidelity, priced.fidelity)
 
     def gaps(self, gaps_ps: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
@@ -97,10 +101,31 @@ class Recorder:
             first_token_ps=self.first_token_ps,
             finished_ps=self.finished_ps,
             steps={name: np.array(column, dtype=np.int64) for name, column in self._steps.items()},
-            step_parts_ps={part: np.array(times, dtype=np.int64) for part, times in sorted(self._parts.items())},
+            step_parts_ps=self._parts.arrays(),
+            step_moved_bytes=self._moved.arrays(),
+            step_operations=self._operations.arrays(),
+            peaks=self._peaks,
             energy_pj=dict(self._energy),
-            moved_bytes=dict(self._moved),
             gaps_ps=np.array([gap for gap, _ in gaps], dtype=np.int64),
             gap_counts=np.array([count for _, count in gaps], dtype=np.int64),
             fidelity=self._fidelity,
         )
+
+
+class _Columns:
+    """Values by name of each step; a name that a step does not have is 0 there."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[int]] = {}
+        self._count = 0
+
+    def add(self, values: Mapping[str, int]) -> None:
+        for name, value in values.items():
+            column = self._columns.setdefault(name, [])
+            column += [0] * (self._count - len(column))
+            column.append(value)
+        self._count += 1
+
+    def arrays(self) -> dict[str, NDArray[np.int64]]:
+        padded = {name: column + [0] * (self._count - len(column)) for name, column in sorted(self._columns.items())}
+        return {name: np.array(column, dtype=np.int64) for name, column in padded.items()}

@@ -38,12 +38,25 @@ class Step:
         return len(self.decode) * self.tokens_per_request + int(self.chunk_tokens.sum())
 
 
+# What sparse utilisation counts (moe_cap.md 2.3), each once in a step; what else moves is called by other names.
+COUNTED = ("attention", "routed experts", "shared experts", "dense FFN", "kv read")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peaks:
+    """What a whole system could do at best: bytes_per_ps by port, operations_per_ps by who computes."""
+
+    bytes_per_ps: Mapping[str, float]
+    operations_per_ps: Mapping[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PricedStep:
     """What a step takes.
 
     time_ps: from its start to its last result. bound_ps: what the hardware's peaks allow at best. parts_ps: busy time of each
-    part (gpu, memory, network ...), may overlap. energy_pj: by component. moved_bytes: by what was moved.
+    part (gpu, memory, network ...), may overlap. energy_pj: by component. moved_bytes: "PORT/WHAT" -> bytes, what is one of COUNTED or
+    anything else. operations: by who computes, those of attention, router, FFNs and chosen experts (moe_cap.md 2.4).
     """
 
     time_ps: int
@@ -52,6 +65,7 @@ class PricedStep:
     parts_ps: Mapping[str, int] = field(default_factory=dict)
     energy_pj: Mapping[str, float] = field(default_factory=dict)
     moved_bytes: Mapping[str, int] = field(default_factory=dict)
+    operations: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.time_ps <= 0:
@@ -66,10 +80,11 @@ class PricedStep:
 class StepPricer(Protocol):
     """A serving system as the loop sees it.
 
-    kv_capacity_tokens: tokens whose keys and values it can hold.
+    kv_capacity_tokens: tokens whose keys and values it can hold. peaks: of its ports and of what computes.
     """
 
     kv_capacity_tokens: int
+    peaks: Peaks
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes. Called in the order of steps."""

@@ -25,7 +25,7 @@ from moeram.schedule.pimoe import unit_times
 from moeram.serving.overlap import TaskGraph
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
-from moeram.serving.step import PricedStep, Step
+from moeram.serving.step import Peaks, PricedStep, Step
 
 # X14: an expert id and a weight for each token and slot.
 ROUTING_ENTRY_BYTES = 4
@@ -77,6 +77,14 @@ class GpuPimPricer:
                 f"{routed_bytes // self.gpus} of experts and {dense_bytes} of everything else ({self._options.dense}) in each"
             )
         self.kv_capacity_tokens = self.gpus * (room // max(model.kv_bytes_per_token, 1))
+        self.peaks = Peaks(
+            bytes_per_ps={"external": self.gpus * gpu.bytes_per_ps, "internal": self.gpus * memory.peak_bytes_per_ps},
+            operations_per_ps={
+                "gpu": self.gpus * gpu.peak_flops_per_ps(self._dtype), "units": self.gpus * memory.peak_operations_per_ps,
+            },
+        )  # fmt: skip
+        copies = self.gpus // self._shards
+        self._weights = {f"external/{name}": size * copies for name, size in self._work.weight_bytes.items()}
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes; the schedule learns from it."""
@@ -99,6 +107,7 @@ class GpuPimPricer:
                 times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps, time_ps
             ),
             moved_bytes=self._moved(work, counts, plan),
+            operations=self._operations(work, counts, plan),
         )
 
     def _observe(
@@ -114,7 +123,8 @@ class GpuPimPricer:
             self._work.dense_bytes
             + (work.state_bytes + work.kv_written_bytes + work.prefill_attention_bytes) / self.gpus
         )
-        attention = float(self._memory.attention_ps(np.array(work.attention_bytes // self.gpus)).time_ps) / layers
+        queued = self._memory.attention_ps(work.attention_bytes // self.gpus, work.attention_ops // self.gpus)
+        attention = float(queued.time_ps) / layers
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
         return Observation(
             tokens=counts,
@@ -236,15 +246,28 @@ class GpuPimPricer:
         return {name: min(int(value), time_ps) for name, value in parts.items()}
 
     def _moved(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        expert = self._model.expert_bytes
-        return {
-            "dense weights": (self._work.dense_bytes + self._work.head_bytes) * self.gpus // self._shards,
-            "experts to GPU": int(((counts > 0) & ~plan.on_memory).sum()) * expert,
-            "experts in memory": int(counts[plan.on_memory].sum()) * expert,
-            "kv read": work.attention_bytes + work.prefill_attention_bytes,
-            "kv written": work.kv_written_bytes,
-            "state": work.state_bytes,
+        expert, used = self._model.expert_bytes, counts > 0
+        in_memory = used & plan.on_memory
+        distinct = int(np.count_nonzero(in_memory))
+        read, elsewhere = ("internal", "external") if plan.attention_on_memory else ("external", "internal")
+        moved = {
+            **self._weights,
+            "external/routed experts": (int(np.count_nonzero(used)) - distinct) * expert,
+            "internal/routed experts": distinct * expert,
+            # A unit has no place for weights: every further token reads them anew.
+            "internal/experts again": (int(counts[in_memory].sum()) - distinct) * expert,
+            f"{elsewhere}/kv read": 0,
+            f"{read}/kv read": work.attention_bytes,
+            "external/kv written": work.kv_written_bytes,
+            "external/state": work.state_bytes,
         }
+        moved["external/kv read"] += work.prefill_attention_bytes
+        return moved
+
+    def _operations(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
+        units = 2 * self._model.expert_parameters * int(counts[plan.on_memory].sum())
+        units += work.attention_ops if plan.attention_on_memory else 0
+        return {"gpu": self._work.operations(work) - units, "units": units}
 
 
 def check_layouts(options: GpuPimOptions, name: str, schedule_options: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from moeram.hardware.priced import worst
 from moeram.model import MoEModel
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
-from moeram.serving.step import PricedStep, Step
+from moeram.serving.step import Peaks, PricedStep, Step
 
 # Kernels of a layer besides the experts': norm, QKV, rotation, attention, O, norm, router.
 DENSE_KERNELS = 7
@@ -53,6 +53,11 @@ class GpuPricer:
                 f"{model.name} needs {model.weight_bytes} bytes, {self.gpus} x {cost.gpu.name} have {self.gpus * cost.gpu.capacity_bytes}"
             )
         self.kv_capacity_tokens = room // max(model.kv_bytes_per_token, 1)
+        self.peaks = Peaks(
+            bytes_per_ps={"memory": self.gpus * cost.gpu.bytes_per_ps},
+            operations_per_ps={"gpu": self.gpus * cost.gpu.peak_flops_per_ps(dtype)},
+        )
+        self._weights = {f"memory/{name}": size for name, size in self._work.weight_bytes.items()}
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes."""
@@ -71,6 +76,7 @@ class GpuPricer:
             parts_ps={"gpu": compute_ps, "network": network_ps},
             energy_pj={"gpu": compute_ps * busy_w * self.gpus, "gpu idle": idle_pj},
             moved_bytes=self._moved(work, counts),
+            operations={"gpu": self._work.operations(work)},
         )
 
     def _dense(self, work: StepWork) -> tuple[int, int, str]:
@@ -119,9 +125,9 @@ class GpuPricer:
 
     def _moved(self, work: StepWork, counts: NDArray[np.int64]) -> dict[str, int]:
         return {
-            "dense weights": self._work.dense_bytes + self._work.head_bytes,
-            "routed experts": int((counts > 0).sum()) * self._model.expert_bytes,
-            "kv read": work.attention_bytes + work.prefill_attention_bytes,
-            "kv written": work.kv_written_bytes,
-            "state": work.state_bytes,
+            **self._weights,
+            "memory/routed experts": int(np.count_nonzero(counts)) * self._model.expert_bytes,
+            "memory/kv read": work.attention_bytes + work.prefill_attention_bytes,
+            "memory/kv written": work.kv_written_bytes,
+            "memory/state": work.state_bytes,
         }

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from moeram.model import MoEModel
 from moeram.serving.step import Step
 
+_CLASSES = {
+    "attention": "attention", "shared": "shared experts", "dense": "dense FFN", "router": "router", "other": "norms", "embedding": "head",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepWork:
@@ -34,7 +38,9 @@ class ModelWork:
     """A model as totals over its layers.
 
     dense_bytes, dense_parameters: weights that every step reads and every token meets: attention projections, dense FFNs, shared
-    experts, routers, norms. head_bytes, head_parameters: of the output head. The embedding's rows are looked up, not counted.
+    experts, routers, norms. weight_bytes: the same by what they are, and those of the output head. head_bytes, head_parameters: of the
+    output head. The embedding's rows are looked up, not counted. token_operations: of a token outside scores and values, as moe_cap.md 2.4
+    counts them; dense_operations: without the routed experts.
     """
 
     def __init__(self, model: MoEModel) -> None:
@@ -46,6 +52,15 @@ class ModelWork:
         self.dense_parameters = sum(m.used * m.parameters for m in dense)
         self.head_bytes = sum(m.count * model.matrix_bytes(m) for m in heads)
         self.head_parameters = sum(m.used * m.parameters for m in heads)
+        self.weight_bytes = dict.fromkeys(_CLASSES.values(), 0)
+        for m in met:
+            self.weight_bytes[_CLASSES[m.part]] += m.count * model.matrix_bytes(m)
+        self.weight_bytes = {name: size for name, size in self.weight_bytes.items() if size}
+        multiplied = [m for m in dense if _CLASSES[m.part] != "norms"]
+        self.dense_operations = 2 * sum(m.used * m.parameters for m in multiplied)
+        self.token_operations = (
+            self.dense_operations + 2 * model.top_k * len(model.moe_layers) * model.expert_parameters
+        )
         self._kinds = Counter(model.attention.kind(layer) for layer in range(model.layers))
         latent = model.attention.latent
         # Scores and values, a multiply-accumulate each; a latent is scored with its rotary part and summed without.
@@ -66,6 +81,10 @@ class ModelWork:
             elif kind == "chunked":
                 total = total + layers * ((context_tokens - 1) % attention.chunk_tokens + 1)
         return total
+
+    def operations(self, work: StepWork) -> int:
+        """Return the operations of a step as moe_cap.md 2.4 counts them: without the head."""
+        return self.token_operations * work.tokens + work.attention_ops + work.prefill_attention_ops
 
     def of(self, step: Step) -> StepWork:
         """Return the work of a step.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import CapacityError
@@ -26,7 +27,7 @@ from moeram.placement import Plan, RowBudget
 from moeram.serving.pricing.gpus import DENSE_KERNELS
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
-from moeram.serving.step import PricedStep, Step
+from moeram.serving.step import Peaks, PricedStep, Step
 
 ROW_OPS_OF_A_MOVE = 2  # a row is read and written
 
@@ -70,6 +71,14 @@ class NearMemoryPricer:
         self._cost = GpuCost(gpu.model_copy(update=through_link))
         self._work = ModelWork(model)
         self._placed: int | None = None
+        weights_per_clock = system.banks * system.unit.mac_block_bytes / model.bytes_per_weight
+        self.peaks = Peaks(
+            bytes_per_ps={"link": link * 1e-3, "internal": system.peak_bandwidth_bytes_per_s * 1e-12},
+            operations_per_ps={
+                "gpu": self.gpus * gpu.peak_flops_per_ps(dtype),
+                "units": 2 * weights_per_clock / system.unit.unit_clock_ps,
+            },
+        )
         row_cycles = system.closed_form.row_cycle_ns
         # The row cycle of each cache row's tier; caches fill the reserve evenly.
         tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (
@@ -83,13 +92,17 @@ class NearMemoryPricer:
         """Return what a step takes."""
         work = self._work.of(step)
         swap_ps = self._place(step)
-        near_ps, read, macs = self._near_memory(step, work)
-        prompt_ps, prompt_bound = self._prompt(step, work) if len(step.prefill) else (0, 0)
+        counts, prompt_counts = self._counts(step), self._routed.prefill_counts(step)
+        near_ps = self._near_memory(step, work, counts) if len(step.decode) else 0
+        prompt_ps, prompt_bound = self._prompt(step, work, prompt_counts) if len(step.prefill) else (0, 0)
         gpu_ps, gpu_bound = self._projections(step, work) if len(step.decode) else (0, 0)
         network_ps = self._network_ps(work)
         decode_ps = near_ps + gpu_ps + network_ps
         together = max(decode_ps, gpu_ps + prompt_ps) if self._options.concurrent else decode_ps + prompt_ps
         time_ps = swap_ps + together
+        moved = self._moved(step, work, counts, prompt_counts)
+        read = sum(size for name, size in moved.items() if name.startswith("internal/"))
+        macs = int(counts.sum()) * self._model.expert_parameters + work.attention_ops // 2
         expert_bound = int(read / self._system.peak_bandwidth_bytes_per_s * 1e12)
         bound = gpu_bound + (
             max(expert_bound, prompt_bound) if self._options.concurrent else expert_bound + prompt_bound
@@ -103,7 +116,8 @@ class NearMemoryPricer:
                 "gpu": min(gpu_ps + prompt_ps, time_ps), "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
             },
             energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs),
-            moved_bytes={"near memory": read, "kv written": work.kv_written_bytes},
+            moved_bytes=moved,
+            operations={"gpu": self._work.operations(work) - 2 * macs, "units": 2 * macs},
         )  # fmt: skip
 
     def _place(self, step: Step) -> int:
@@ -117,23 +131,46 @@ class NearMemoryPricer:
         moved = int((old != new).sum()) * self._budget.rows_per_expert
         return round(moved * ROW_OPS_OF_A_MOVE * self._mean_row_ps)
 
-    def _near_memory(self, step: Step, work: StepWork) -> tuple[int, int, int]:
-        """Return the time of attention and experts near memory, the bytes that they read and their multiply-accumulates."""
-        if not len(step.decode):
-            return 0, 0, 0
+    def _counts(self, step: Step) -> NDArray[np.int64]:
+        """Return the tokens of each expert of decoding, shared ones behind the routed [layers, experts + shared]."""
+        counts, shared = self._routed.decode_counts(step), self._budget.shared_experts
+        if not shared:
+            return counts
+        tokens = len(step.decode) * step.tokens_per_request
+        return np.concatenate([counts, np.full((len(counts), shared), tokens, dtype=np.int64)], axis=1)
+
+    def _near_memory(self, step: Step, work: StepWork, counts: NDArray[np.int64]) -> int:
+        """Return the time of attention and experts near memory."""
         assert self._placed is not None
         tokens = len(step.decode) * step.tokens_per_request
-        counts, budget = self._routed.decode_counts(step), self._budget
-        if budget.shared_experts:
-            shared = np.full((len(counts), budget.shared_experts), tokens, dtype=np.int64)
-            counts = np.concatenate([counts, shared], axis=1)
         experts = int(self._layers.time_ps(self._plans[self._placed].first_row, counts, batch=tokens).sum())
-        expert_bytes = int((counts > 0).sum()) * self._model.expert_bytes
         cache_rows = -(-work.attention_bytes // self._system.row_set_bytes)
         calls = 2 * self._model.layers * self._system.link.mode_switch_ns * 1e3
-        attention = cache_rows * self._cache_row_ps + calls
-        macs = int(counts.sum()) * self._model.expert_parameters + work.attention_ops // 2
-        return experts + round(attention), expert_bytes + work.attention_bytes, macs
+        return experts + round(cache_rows * self._cache_row_ps + calls)
+
+    def _moved(
+        self, step: Step, work: StepWork, counts: NDArray[np.int64], prompt_counts: NDArray[np.int64]
+    ) -> dict[str, int]:
+        """Return what units read inside the chips, and what processors read and write over the link.
+
+        Decoding and prompts pass the link one after the other: what both need is read twice.
+        """
+        expert, shared = self._model.expert_bytes, self._budget.shared_experts
+        routed = counts[:, : counts.shape[1] - shared]
+        moved = {
+            "internal/routed experts": int(np.count_nonzero(routed)) * expert,
+            "internal/shared experts": int(np.count_nonzero(counts[:, routed.shape[1] :])) * expert,
+            "internal/kv read": work.attention_bytes,
+            "link/routed experts": int(np.count_nonzero(prompt_counts)) * expert,
+            "link/kv read": work.prefill_attention_bytes,
+            "link/kv written": work.kv_written_bytes,
+        }
+        by_both = {name: size for name, size in self._work.weight_bytes.items() if name != "shared experts"}
+        moved |= {f"link/{name}": size for name, size in by_both.items()}
+        if len(step.prefill):
+            moved["link/shared experts"] = self._work.weight_bytes.get("shared experts", 0)
+            moved["link/weights again"] = sum(by_both.values()) if len(step.decode) else 0
+        return moved
 
     def _projections(self, step: Step, work: StepWork) -> tuple[int, int]:
         """Return time and bound of what the processors do for decoding: everything outside experts and attention, and the head."""
@@ -142,9 +179,9 @@ class NearMemoryPricer:
         parameters = dense.dense_parameters - shared // self._model.bytes_per_weight
         return self._roofline(dense.dense_bytes - shared, 2 * parameters * tokens, tokens)
 
-    def _prompt(self, step: Step, work: StepWork) -> tuple[int, int]:
+    def _prompt(self, step: Step, work: StepWork, counts: NDArray[np.int64]) -> tuple[int, int]:
         """Return time and bound of the prompts' pass, wholly on the processors."""
-        tokens, counts = int(step.chunk_tokens.sum()), self._routed.prefill_counts(step)
+        tokens = int(step.chunk_tokens.sum())
         dense_ps, dense_bound = self._roofline(
             self._work.dense_bytes, 2 * self._work.dense_parameters * tokens, len(step.prefill)
         )
