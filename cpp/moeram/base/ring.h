@@ -28,6 +28,11 @@ class Ring {
     --size_;
   }
   void clear() { first_ = size_ = 0; }
+  // Keeps the order of the others.
+  void erase(std::size_t i) {
+    for (; i + 1 < size_; ++i) (*this)[i] = (*this)[i + 1];
+    --size_;
+  }
 
  private:
   // Sizes are powers of two, so that a position wraps with a mask.

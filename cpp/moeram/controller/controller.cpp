@@ -32,6 +32,7 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       in_use_(static_cast<std::size_t>(spec.banks()), 0),
       buses_(static_cast<int>(spec.buses.size())),
       issued_(spec.commands.size(), 0) {
+  next_refresh_ = refresh_->next_event();
   const auto cores = static_cast<std::size_t>(options.cores);
   statistics_.core_row_hits.assign(cores, 0);
   statistics_.core_row_misses.assign(cores, 0);
@@ -47,9 +48,11 @@ void Controller::prepare(Request& request) const {
 }
 
 bool Controller::send(Request request) {
-  prepare(request);
+  count_attempts(request.kind, 1);
   const bool is_write = request.kind == kWrite;
-  ++(request.kind == kRead ? statistics_.read_attempts : is_write ? statistics_.write_attempts : statistics_.other_attempts);
+  RequestQueue& queue = is_write ? write_ : read_;
+  if (queue.full() && (request.kind != kRead || write_.empty())) return false;
+  prepare(request);
   if (request.kind == kRead) {
     const auto same = [&](const Request& write) { return same_target(request, write); };
     if (write_.find_in_bank(request, same) != RequestQueue::kNone) {
@@ -60,7 +63,7 @@ bool Controller::send(Request request) {
     }
   }
   request.arrive = now_;
-  const bool accepted = (is_write ? write_ : read_).push(request);
+  const bool accepted = queue.push(request);
   if (accepted) quiet_ = false;
   return accepted;
 }
@@ -71,9 +74,7 @@ bool Controller::send_first(Request request) {
   return priority_.push(request);
 }
 
-void Controller::refuse_again(const Request& request, std::int64_t times) {
-  (request.kind == kRead ? statistics_.read_attempts : request.kind == kWrite ? statistics_.write_attempts : statistics_.other_attempts) += times;
-}
+void Controller::refuse_again(const Request& request, std::int64_t times) { count_attempts(request.kind, times); }
 
 void Controller::tick() {
   ++now_;
@@ -81,7 +82,10 @@ void Controller::tick() {
   count_queues(1);
   if (device_.tick(now_)) state_changed(-1);
   complete_read();
-  refresh_->tick(now_, *this);
+  if (now_ >= next_refresh_) {
+    refresh_->tick(now_, *this);
+    next_refresh_ = refresh_->next_event();
+  }
   for (int bus = 0; bus < buses_; ++bus) serve(bus);
 }
 
@@ -230,7 +234,7 @@ Cycle Controller::next_event() {
   // With low above high watermark the write mode flips in every tick.
   const bool restless = low_mark_ >= high_mark_ && !(read_.empty() && write_.empty());
   if (!quiet_ || restless) return now_ + 1;
-  Cycle next = std::min(device_.next_event(), refresh_->next_event());
+  Cycle next = std::min(device_.next_event(), next_refresh_);
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
   next = std::min(next, active_.next_ready_after(now_));

@@ -46,6 +46,11 @@ class Controller : public MemoryPort {
   bool send_first(Request request) override;
   void refuse_again(const Request& request, std::int64_t times) override;
 
+  // `times` offers of a kind of request, accepted or not.
+  void count_attempts(int kind, std::int64_t times) {
+    (kind == kRead ? statistics_.read_attempts : kind == kWrite ? statistics_.write_attempts : statistics_.other_attempts) += times;
+  }
+
   void tick();
 
   // The first cycle whose tick may do something; every tick before it only lets time pass. Valid after a tick.
@@ -76,7 +81,11 @@ class Controller : public MemoryPort {
   // The names of 2.0's statistics, then of the commands; counts of the energy model follow without names.
   std::vector<std::string> count_names() const;
   // Let the next refresh come earlier; false: nothing changed, it cannot be moved.
-  bool hasten_refresh(Cycle cycles) { return refresh_->hasten(cycles); }
+  bool hasten_refresh(Cycle cycles) {
+    const bool moved = refresh_->hasten(cycles);
+    next_refresh_ = refresh_->next_event();
+    return moved;
+  }
 
   Cycle now() const { return now_; }
   int channel() const { return channel_; }
@@ -130,6 +139,7 @@ class Controller : public MemoryPort {
   bool freed_ = false;
   bool quiet_ = false;  // the last tick did nothing and nothing came since
   Cycle now_ = 0;
+  Cycle next_refresh_;
   int buses_;
   ControllerStatistics statistics_;
   std::vector<std::int64_t> issued_;

@@ -107,7 +107,9 @@ void RequestQueue::unlink_from_bank(int slot, int number) {
     drop(leader);
   } else {
     leader.slot = heir;
-    groups_[static_cast<std::size_t>(leader.group)].wishes[static_cast<std::size_t>(leader.place)].slot = heir;
+    Wish& wish = groups_[static_cast<std::size_t>(leader.group)].wishes[static_cast<std::size_t>(leader.place)];
+    wish.slot = heir;
+    wish.age = entry(heir).age;
   }
 }
 
@@ -127,7 +129,7 @@ void RequestQueue::lead(Bank& bank, int number, int slot) {
   const int index = static_cast<int>(kind) * static_cast<int>(groups_.size() / kKinds) + number / banks_per_node_;
   Group& group = groups_[static_cast<std::size_t>(index)];
   (hit ? bank.hit : bank.other) = {slot, index, static_cast<int>(group.wishes.size())};
-  group.wishes.push_back({0, slot, number});
+  group.wishes.push_back({0, entry(slot).age, slot, number});
   group.earliest = earliest_ready_ = 0;
 }
 
@@ -150,12 +152,13 @@ bool RequestQueue::older(int a, int b) const {
 }
 
 int RequestQueue::find_oldest_ready(Cycle now, int bus) {
-  int best = kNone;
+  Oldest oldest;
   Cycle earliest = kNever;
   for (auto& group : groups_) {
-    if (group.earliest <= now && group.bus == bus) look_at(group, now, best);
+    if (group.earliest <= now && group.bus == bus) look_at(group, now, oldest);
     earliest = std::min(earliest, group.earliest);
   }
+  int best = oldest.slot;
   for (auto& wish : loose_) {
     if (wish.ready <= now) look_at(wish, now);
     if (wish.ready <= now && device_.bus_of(wish.command) == bus && (best == kNone || older(wish.slot, best))) best = wish.slot;
@@ -165,16 +168,17 @@ int RequestQueue::find_oldest_ready(Cycle now, int bus) {
   return best;
 }
 
-void RequestQueue::look_at(Group& group, Cycle now, int& best) {
+// Where requests are kept by bank their ages say all. Wishes younger than the one found need not be asked.
+void RequestQueue::look_at(Group& group, Cycle now, Oldest& oldest) {
   group.earliest = start_from(std::max(now, device_.ready_in_group(group.command, group.node)), group.stride);
   if (group.earliest > now) return;
   Cycle earliest = kNever;
   for (auto& wish : group.wishes) {
-    if (wish.ready <= now) {
+    if (wish.ready <= now && wish.age < oldest.age) {
       wish.ready = device_.ready_in_bank(group.command, wish.bank);
-      if (wish.ready <= now && (best == kNone || older(wish.slot, best))) {
-        best = wish.slot;
-        entry(best).next_command = group.command;
+      if (wish.ready <= now) {
+        oldest = {wish.slot, wish.age};
+        entry(wish.slot).next_command = group.command;
       }
     }
     earliest = std::min(earliest, wish.ready);

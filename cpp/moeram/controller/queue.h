@@ -78,8 +78,14 @@ class RequestQueue {
   };
   struct Wish {
     Cycle ready;  // not before
+    std::uint64_t age;
     int slot;
     int bank;
+  };
+  // The oldest request found ready so far.
+  struct Oldest {
+    int slot = kNone;
+    std::uint64_t age = ~std::uint64_t{0};
   };
   // What the requests of a bank can want; of each kind the oldest is the wish.
   enum Kind : int { kHit, kOpen, kClose, kKinds };
@@ -115,7 +121,7 @@ class RequestQueue {
   bool older(int a, int b) const;
   int find_oldest_ready(Cycle now, int bus);
   Cycle find_next_ready(Cycle now) const;
-  void look_at(Group& group, Cycle now, int& best);
+  void look_at(Group& group, Cycle now, Oldest& oldest);
   void look_at(Loose& wish, Cycle now);
   bool belongs_to_bank(const Request& request);
   void open_banks(int final_command);

@@ -10,12 +10,13 @@ std::vector<CoreTraceEntry> read_core_trace(const std::string& path) {
   std::vector<CoreTraceEntry> trace;
   const std::string form = "'<bubbles> <load address>' or '<bubbles> <load address> <store address>' with single spaces, in decimal, -1 for none";
   for_each_trace_line(path, form, [&](std::string_view line) -> std::string {
-    const auto parts = split(line, ' ');
-    if (parts.size() != 2 && parts.size() != 3) return std::to_string(parts.size()) + " fields";
+    std::string_view parts[3];
+    const std::size_t fields = split_into(parts, line, ' ');
+    if (fields != 2 && fields != 3) return std::to_string(fields) + " fields";
     const auto address = [](std::string_view text) { return text == "-1" ? std::optional<std::int64_t>(-1) : parse_decimal(text); };
     const auto bubbles = parse_decimal(parts[0]);
     const auto load = address(parts[1]);
-    const auto store = parts.size() == 3 ? address(parts[2]) : std::optional<std::int64_t>(-1);
+    const auto store = fields == 3 ? address(parts[2]) : std::optional<std::int64_t>(-1);
     if (!bubbles || !load || !store) return "a field is no decimal number";
     trace.push_back({*bubbles, *load, *store});
     return "";
@@ -73,6 +74,7 @@ Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
     window_.push_back({1, address});
     ++used_;
     ++waiting_;
+    ++waiting_like(address);
     moved_ = true;
     entry_.load = -1;
     if (entry_.store >= 0) return Stall::none;
@@ -94,13 +96,18 @@ bool Core::access(LastLevelCache& cache, std::int64_t address, bool write) {
 
 // Wakes every instruction that waits for this very byte, younger ones too.
 void Core::deliver(std::int64_t address, Cycle arrive, Cycle depart) {
-  for (std::size_t i = 0, left = static_cast<std::size_t>(waiting_); left > 0 && i < window_.size(); ++i) {
-    if (window_[i].awaited < 0) continue;
+  std::uint32_t& alike = waiting_like(address);
+  std::uint32_t seen = 0;
+  for (std::size_t i = 0, left = static_cast<std::size_t>(waiting_); seen < alike && left > 0; ++i) {
+    Group& group = window_[i];
+    if (group.awaited < 0) continue;
     --left;
-    if (window_[i].awaited != address) continue;
-    window_[i].awaited = -1;
+    if (group.awaited != address) continue;
+    group.awaited = -1;
     --waiting_;
+    ++seen;
   }
+  alike -= seen;
   if (!finished() && arrive >= 0 && depart > last_depart_) {
     memory_access_cycles_ += depart - std::max(last_depart_, arrive);
     last_depart_ = depart;
@@ -123,7 +130,8 @@ void Core::pass(LastLevelCache& cache, std::int64_t ticks) {
   }
   retired_ += ticks * options_.ipc;
   entry_.bubbles -= ticks * options_.ipc;
-  window_.assign(1, {used_, -1});
+  window_.clear();
+  window_.push_back({used_, -1});
 }
 
 }  // namespace moeram

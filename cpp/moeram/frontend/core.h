@@ -1,10 +1,11 @@
 // A core of SimpleO3: an instruction window that is filled and retired in order and waits for loads.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <string>
 #include <vector>
 
+#include "moeram/base/ring.h"
 #include "moeram/frontend/last_level_cache.h"
 #include "moeram/mapping/translation.h"
 
@@ -52,13 +53,15 @@ class Core {
   Stall advance(LastLevelCache& cache, Translation& translation);
   bool access(LastLevelCache& cache, std::int64_t address, bool write);
   void fetch();
+  std::uint32_t& waiting_like(std::int64_t address) { return waiting_by_hash_[static_cast<std::size_t>(address ^ (address >> 6) ^ (address >> 14)) % waiting_by_hash_.size()]; }
 
   int id_;
   CoreOptions options_;
   std::vector<CoreTraceEntry> trace_;
   std::size_t next_entry_ = 0;
   CoreTraceEntry entry_;       // what of the present entry is still to do
-  std::deque<Group> window_;   // oldest first
+  Ring<Group> window_;         // oldest first
+  std::array<std::uint32_t, 256> waiting_by_hash_{};  // loads of the window that wait, by hash of their address
   std::int64_t used_ = 0;
   std::int64_t waiting_ = 0;   // loads of the window that wait
   std::int64_t now_ = 0;

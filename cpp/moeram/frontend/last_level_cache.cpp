@@ -34,18 +34,16 @@ bool LastLevelCache::access(const Access& access) {
   const std::int64_t tag = tag_of(access.address);
   const auto found = std::find_if(set.begin(), set.end(), [&](const Line& line) { return line.tag == tag; });
   if (found != set.end() && found->ready) {
-    Line line = *found;
-    line.address = access.address;
-    line.dirty = line.dirty || access.write;
-    set.erase(found);
-    set.push_back(line);
+    std::rotate(found, std::next(found), set.end());
+    set.back().address = access.address;
+    set.back().dirty = set.back().dirty || access.write;
     hits_.push_back({now_ + options_.latency_cycles, access});
     return true;
   }
   ++(access.write ? statistics_.write_misses : statistics_.read_misses);
   for (const auto& mshr : mshrs_) {
     if (aligned(mshr.address) != aligned(access.address)) continue;
-    waiting_[mshr.address].push_back(access);
+    waiting_for(mshr.address).push_back(access);
     if (Line* line = find_line(mshr)) line->dirty = line->dirty || access.write;
     return true;
   }
@@ -69,7 +67,7 @@ bool LastLevelCache::allocate(const Access& access) {
   }
   set.push_back({access.address, tag, access.write, false, next_line_});
   mshrs_.push_back({access.address, index, next_line_++});
-  waiting_[access.address].assign(1, access);
+  waiting_for(access.address).assign(1, access);
   misses_.push_back({now_ + options_.latency_cycles, {access.address, false, access.core}});
   return true;
 }
@@ -92,28 +90,64 @@ void LastLevelCache::refuse_again(bool write, bool mshrs_out, std::int64_t times
   if (mshrs_out) statistics_.mshr_unavailable += times;
 }
 
-// Entries that memory refuses stay and are offered again in every tick; later ones are tried all the same.
 void LastLevelCache::tick(RequestTarget& memory) {
   ++now_;
-  for (auto entry = misses_.begin(); entry != misses_.end() && entry->due <= now_;) {
-    const Access& access = entry->access;
-    const bool sent = access.write ? memory.send(kWrite, access.address, -1, 0) : memory.send(kRead, access.address, access.core, kReport);
-    entry = sent ? misses_.erase(entry) : std::next(entry);
-  }
-  offered_version_ = memory.version();
+  if (!misses_.empty() && misses_.front().due <= now_) offer_misses(memory);
   while (!hits_.empty() && hits_.front().due <= now_) {
     const Access access = hits_.front().access;
     hits_.pop_front();
     // Whoever waited for the same byte is forgotten, as in 2.0.
-    if (!waiting_.empty()) waiting_.erase(access.address);
-    release(access.address);
+    if (!waiting_.empty()) recycle(take_waiting(access.address));
+    if (!mshrs_.empty()) release(access.address);
     deliver_(access, -1, -1);
   }
 }
 
+// Entries that memory refuses stay and are offered again in every tick; later ones are tried all the same.
+void LastLevelCache::offer_misses(RequestTarget& memory) {
+  for (std::size_t i = 0; i < misses_.size() && misses_[i].due <= now_;) {
+    const Access& access = misses_[i].access;
+    const bool sent = access.write ? memory.send(kWrite, access.address, -1, 0) : memory.send(kRead, access.address, access.core, kReport);
+    if (!sent) {
+      ++i;
+    } else if (i == 0) {
+      misses_.pop_front();
+    } else {
+      misses_.erase(i);
+    }
+  }
+  offered_version_ = memory.version();
+}
+
+std::vector<LastLevelCache::Access>& LastLevelCache::waiting_for(std::int64_t address) {
+  for (auto& entry : waiting_) {
+    if (entry.address == address) return entry.accesses;
+  }
+  waiting_.push_back({address, {}});
+  if (!spare_.empty()) {
+    waiting_.back().accesses = std::move(spare_.back());
+    waiting_.back().accesses.clear();
+    spare_.pop_back();
+  }
+  return waiting_.back().accesses;
+}
+
+std::vector<LastLevelCache::Access> LastLevelCache::take_waiting(std::int64_t address) {
+  std::vector<Access> accesses;
+  for (auto& entry : waiting_) {
+    if (entry.address != address) continue;
+    accesses = std::move(entry.accesses);
+    entry = std::move(waiting_.back());
+    waiting_.pop_back();
+    break;
+  }
+  return accesses;
+}
+
 std::int64_t LastLevelCache::quiet_ticks(const RequestTarget& memory) const {
   std::int64_t next = hits_.empty() ? kNever : hits_.front().due;
-  for (const auto& entry : misses_) {
+  for (std::size_t i = 0; i < misses_.size(); ++i) {
+    const Timed& entry = misses_[i];
     if (entry.due <= now_) {
       // Refused before; accepted no sooner than memory has room again.
       if (memory.version() != offered_version_) return 0;
@@ -126,8 +160,8 @@ std::int64_t LastLevelCache::quiet_ticks(const RequestTarget& memory) const {
 }
 
 void LastLevelCache::pass(RequestTarget& memory, std::int64_t ticks) {
-  for (const auto& entry : misses_) {
-    if (entry.due > now_) break;
+  for (std::size_t i = 0; i < misses_.size() && misses_[i].due <= now_; ++i) {
+    const Timed& entry = misses_[i];
     memory.refuse_again(entry.access.write ? kWrite : kRead, entry.access.address, ticks);
   }
   now_ += ticks;
@@ -141,13 +175,15 @@ void LastLevelCache::release(std::int64_t address) {
   mshrs_.erase(mshr);
 }
 
+void LastLevelCache::recycle(std::vector<Access>&& accesses) {
+  if (accesses.capacity() > 0) spare_.push_back(std::move(accesses));
+}
+
 void LastLevelCache::complete(std::int64_t address, Cycle arrive, Cycle depart) {
   release(address);
-  const auto waiting = waiting_.find(address);
-  if (waiting == waiting_.end()) return;
-  const std::vector<Access> accesses = std::move(waiting->second);
-  waiting_.erase(waiting);
+  auto accesses = take_waiting(address);
   for (const auto& access : accesses) deliver_(access, arrive, depart);
+  recycle(std::move(accesses));
 }
 
 }  // namespace moeram

@@ -2,11 +2,10 @@
 // requests are kept by byte address and overwritten by hits, every retry counts.
 #pragma once
 
-#include <deque>
 #include <functional>
-#include <unordered_map>
 #include <vector>
 
+#include "moeram/base/ring.h"
 #include "moeram/frontend/frontend.h"
 
 namespace moeram {
@@ -68,12 +67,22 @@ class LastLevelCache {
     Access access;
   };
 
+  // Accesses that wait for memory, by byte address.
+  struct Waiting {
+    std::int64_t address;
+    std::vector<Access> accesses;
+  };
+
   std::size_t set_of(std::int64_t address) const { return static_cast<std::size_t>((address >> index_shift_) & index_mask_); }
   std::int64_t tag_of(std::int64_t address) const { return address >> tag_shift_; }
   std::int64_t aligned(std::int64_t address) const { return address & ~(options_.line_bytes - 1); }
   bool allocate(const Access& access);
   void evict(Set& set, Set::iterator victim);
   Line* find_line(const Mshr& mshr);
+  std::vector<Access>& waiting_for(std::int64_t address);
+  std::vector<Access> take_waiting(std::int64_t address);
+  void recycle(std::vector<Access>&& accesses);
+  void offer_misses(RequestTarget& memory);
   void release(std::int64_t address);
   void complete(std::int64_t address, Cycle arrive, Cycle depart);
 
@@ -84,9 +93,10 @@ class LastLevelCache {
   std::int64_t index_mask_ = 0;
   std::vector<Set> sets_;
   std::vector<Mshr> mshrs_;
-  std::deque<Timed> misses_;  // reads and write-backs on their way to memory, by due time
-  std::deque<Timed> hits_;
-  std::unordered_map<std::int64_t, std::vector<Access>> waiting_;  // by byte address
+  Ring<Timed> misses_;  // reads and write-backs on their way to memory, by due time
+  Ring<Timed> hits_;
+  std::vector<Waiting> waiting_;             // few, so a search through all is short
+  std::vector<std::vector<Access>> spare_;   // memory of lists that are done
   CacheStatistics statistics_;
   bool mshrs_were_out_ = false;
   std::uint64_t offered_version_ = 0;   // of memory when misses were last offered

@@ -1,6 +1,5 @@
 #include "moeram/frontend/load_store_trace.h"
 
-#include "moeram/base/text.h"
 #include "moeram/frontend/trace_lines.h"
 
 namespace moeram {
@@ -13,8 +12,7 @@ LoadStoreTrace::LoadStoreTrace(const std::string& path) {
   for_each_trace_line(path, form, [this](std::string_view line) -> std::string {
     const bool store = line.starts_with("ST ");
     if (!store && !line.starts_with("LD ")) return "no LD or ST";
-    const std::string_view text = line.substr(3);
-    const auto address = text.starts_with("0x") || text.starts_with("0X") ? parse_integer(text) : parse_decimal(text);
+    const auto address = parse_address(line.substr(3));
     if (!address) return "bad address";
     if (*address > kHighestAddress) return "address out of range";
     entries_.push_back({*address * 2 + (store ? 1 : 0)});

@@ -1,7 +1,7 @@
 #include "moeram/frontend/trace_lines.h"
 
+#include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -9,24 +9,60 @@
 namespace moeram {
 namespace {
 constexpr std::size_t kShownCharacters = 64;
+constexpr std::size_t kLongestLine = 4096;
+constexpr std::size_t kBufferBytes = std::size_t{1} << 16;
+constexpr std::size_t kSafeDigits = 18;  // fewer than the largest number has
 }
 
-void for_each_trace_line(const std::string& path, const std::string& form, const std::function<std::string(std::string_view)>& take) {
+TraceLines::TraceLines(const std::string& path, const std::string& form) : path_(path), form_(form), buffer_(kBufferBytes) {
   std::error_code unknown;
   if (std::filesystem::is_directory(path, unknown)) throw TraceError(path + ": is a folder, a trace file is expected");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw TraceError(path + ": no such trace file");
-  std::string line;
-  std::size_t number = 0;
-  while (std::getline(file, line)) {
-    ++number;
-    if (line.ends_with('\r')) line.pop_back();
-    if (const std::string wrong = take(line); !wrong.empty()) {
-      throw TraceError(path + ":" + std::to_string(number) + ": " + wrong + " in '" + printable(line.substr(0, kShownCharacters)) + "'; a line is " + form);
+  file_.reset(std::fopen(path.c_str(), "rb"));
+  if (!file_) throw TraceError(path + ": no such trace file");
+  std::setvbuf(file_.get(), nullptr, _IONBF, 0);  // the buffer here is enough
+}
+
+bool TraceLines::next(std::string_view& line) {
+  std::size_t searched = 0;
+  while (true) {
+    const char* const text = buffer_.data() + begin_;
+    const std::size_t size = end_ - begin_;
+    const auto* found = static_cast<const char*>(std::memchr(text + searched, '\n', size - searched));
+    if (found != nullptr) {
+      line = {text, static_cast<std::size_t>(found - text)};
+      begin_ += line.size() + 1;
+      break;
     }
+    searched = size;
+    if (size <= kLongestLine && fill()) continue;
+    if (size == 0) {
+      if (number_ == 0) throw TraceError(path_ + ": the trace is empty");
+      return false;
+    }
+    line = {buffer_.data() + begin_, size};  // the last line has no end
+    begin_ = end_;
+    break;
   }
-  if (file.bad()) throw TraceError(path + ": reading failed");
-  if (number == 0) throw TraceError(path + ": the trace is empty");
+  ++number_;
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (line.size() > kLongestLine) fail("longer than " + std::to_string(kLongestLine) + " characters", line);
+  return true;
+}
+
+// Read more behind what is there; false at the end of the file.
+bool TraceLines::fill() {
+  std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+  end_ -= begin_;
+  begin_ = 0;
+  const std::size_t read = std::fread(buffer_.data() + end_, 1, buffer_.size() - end_, file_.get());
+  if (std::ferror(file_.get()) != 0) throw TraceError(path_ + ": reading failed");
+  end_ += read;
+  return read > 0;
+}
+
+void TraceLines::fail(const std::string& wrong, std::string_view line) const {
+  const std::string shown = printable(std::string(line.substr(0, kShownCharacters)));
+  throw TraceError(path_ + ":" + std::to_string(number_) + ": " + wrong + " in '" + shown + "'; a line is " + form_);
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -39,8 +75,38 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
+std::size_t split_into(std::span<std::string_view> parts, std::string_view text, char separator) {
+  std::size_t begin = 0, count = 0;
+  for (std::size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && text[i] != separator) continue;
+    if (count < parts.size()) parts[count] = text.substr(begin, i - begin);
+    ++count;
+    begin = i + 1;
+  }
+  return count;
+}
+
+std::optional<std::int64_t> parse_address(std::string_view text) {
+  if (!text.starts_with("0x") && !text.starts_with("0X")) return parse_decimal(text);
+  std::int64_t value = 0;
+  for (const char c : text.substr(2)) {
+    const char small = static_cast<char>(c | 0x20);
+    const bool letter = small >= 'a' && small <= 'f';
+    if (!letter && (c < '0' || c > '9')) return std::nullopt;
+    value = value * 16 + (letter ? small - 'a' + 10 : c - '0');
+    if (value >= std::int64_t{1} << 58) return parse_integer(text);
+  }
+  return text.size() > 2 ? std::optional(value) : std::nullopt;
+}
+
 std::optional<std::int64_t> parse_decimal(std::string_view text) {
-  if (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  if (text.empty()) return std::nullopt;
+  std::int64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    if (text.size() <= kSafeDigits) value = value * 10 + (c - '0');
+  }
+  if (text.size() <= kSafeDigits) return value;
   const auto first = text.find_first_not_of('0');
   return first == std::string_view::npos ? 0 : parse_integer(text.substr(first));
 }

@@ -9,20 +9,34 @@ namespace moeram {
 MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<AddressMapper> mapper, const ControllerOptions& options)
     : spec_(std::move(spec)), mapper_(std::move(mapper)) {
   for (int channel = 0; channel < spec_->counts[0]; ++channel) channels_.push_back(std::make_unique<Controller>(*spec_, channel, options));
+  wake_.assign(channels_.size(), 0);
 }
 
 bool MemorySystem::send(const Request& request) {
-  if (!channels_[static_cast<std::size_t>(request.address[0])]->send(request)) return false;
+  const auto channel = static_cast<std::size_t>(request.address[0]);
+  Controller& controller = *channels_[channel];
+  if (controller.now() < now_) controller.pass(now_ - controller.now());
+  if (!controller.send(request)) return false;
   ++accepted_[static_cast<std::size_t>(request.kind)];
-  asleep_until_ = 0;
+  wake_[channel] = next_event_ = now_ + 1;
   return true;
+}
+
+// What was refused is offered again: the last address is often the next one.
+const Address& MemorySystem::map(std::int64_t byte_address) {
+  if (byte_address != mapped_byte_address_ || !mapped_) {
+    mapped_address_ = mapper_->map(byte_address);
+    mapped_byte_address_ = byte_address;
+    mapped_ = true;
+  }
+  return mapped_address_;
 }
 
 bool MemorySystem::send(int kind, std::int64_t byte_address, int source, std::uint64_t tag) {
   Request request;
   request.kind = kind;
   request.byte_address = byte_address;
-  request.address = mapper_->map(byte_address);
+  request.address = map(byte_address);
   request.source = source;
   request.tag = tag;
   return send(request);
@@ -35,12 +49,10 @@ bool MemorySystem::send(int kind, const Address& address) {
   return send(request);
 }
 
-void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) { refuse_again(kind, mapper_->map(byte_address), times); }
+void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) { refuse_again(kind, map(byte_address), times); }
 
 void MemorySystem::refuse_again(int kind, const Address& address, std::int64_t times) {
-  Request request;
-  request.kind = kind;
-  channels_[static_cast<std::size_t>(address[0])]->refuse_again(request, times);
+  channels_[static_cast<std::size_t>(address[0])]->count_attempts(kind, times);
 }
 
 void MemorySystem::tick() {
@@ -51,73 +63,83 @@ void MemorySystem::tick() {
   }
 }
 
-void MemorySystem::tick_if_awake() {
-  if (now_ + 1 < asleep_until_) {
-    pass(1);
-    return;
+void MemorySystem::tick_channels() {
+  next_event_ = kNever;
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    if (wake_[i] <= now_) {
+      Controller& channel = *channels_[i];
+      if (const Cycle behind = now_ - 1 - channel.now(); behind > 0) channel.pass(behind);
+      channel.tick();
+      if (channel.take_freed()) ++version_;
+      wake_[i] = channel.quiet() ? channel.next_event() : now_ + 1;
+    }
+    next_event_ = std::min(next_event_, wake_[i]);
   }
-  tick();
-  asleep_until_ = next_event();
 }
 
-Cycle MemorySystem::next_event() {
-  if (now_ < asleep_until_) return asleep_until_;
-  Cycle next = kNever;
-  for (auto& channel : channels_) next = std::min(next, channel->next_event());
-  return next;
-}
-
-void MemorySystem::pass(Cycle cycles) {
-  now_ += cycles;
-  for (auto& channel : channels_) channel->pass(cycles);
+void MemorySystem::catch_up() {
+  for (auto& channel : channels_) {
+    if (channel->now() < now_) channel->pass(now_ - channel->now());
+  }
 }
 
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+// The two clocks on a common axis of steps: the front end ticks every `ratio.memory` steps, memory every `ratio.frontend`,
+// the front end first where they meet.
+struct Loop {
+  FrontEnd& frontend;
+  MemorySystem& memory;
+  ClockRatio ratio;
+  std::int64_t frontend_step = 0;  // of the next tick
+  std::int64_t memory_step = 0;
 
-// The first iteration after `step` in which anything but waiting can happen; memory and front end are brought up to it.
-std::int64_t jump(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, std::int64_t step) {
-  const Cycle event = memory.next_event();
-  if (event <= memory.now() + 1) return step;
-  const std::int64_t quiet = frontend.quiet_ticks(memory);
-  // Memory's n-th tick is in iteration (n - 1) * ratio.frontend; the front end ticks in the multiples of ratio.memory.
-  std::int64_t target = event == kNever ? kNever : (event - 1) * ratio.frontend;
-  if (quiet != kNever) target = std::min(target, (ceil_div(step, ratio.memory) + quiet) * ratio.memory);
-  if (target == kNever) throw EngineError("cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen");
-  if (target <= step) return step;
-  memory.pass(ceil_div(target, ratio.frontend) - ceil_div(step, ratio.frontend));
-  if (const auto ticks = ceil_div(target, ratio.memory) - ceil_div(step, ratio.memory); ticks > 0) frontend.pass(memory, ticks);
-  return target;
-}
+  // Bring both to the first step in which anything but waiting can happen.
+  void jump() {
+    const Cycle event = memory.next_event();
+    const std::int64_t quiet = frontend.quiet_ticks(memory);
+    std::int64_t target = event == kNever ? kNever : memory_step + (event - memory.now() - 1) * ratio.frontend;
+    if (quiet != kNever) target = std::min(target, frontend_step + quiet * ratio.memory);
+    if (target == kNever) throw EngineError("cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen");
+    if (const auto ticks = ticks_before(target, memory_step, ratio.frontend); ticks > 0) memory.pass(ticks);
+    if (const auto ticks = ticks_before(target, frontend_step, ratio.memory); ticks > 0) frontend.pass(memory, ticks);
+  }
+
+  // How many ticks lie before `target`; `step` moves to the first one that does not.
+  static std::int64_t ticks_before(std::int64_t target, std::int64_t& step, std::int64_t spacing) {
+    if (target <= step) return 0;
+    const std::int64_t ticks = spacing == 1 ? target - step : (target - step + spacing - 1) / spacing;
+    step += ticks * spacing;
+    return ticks;
+  }
+};
 
 }  // namespace
 
 void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
-  std::int64_t frontend_step = 0;
-  std::int64_t memory_step = 0;
-  for (std::int64_t step = 0;; step = std::min(frontend_step, memory_step)) {
-    if (step == frontend_step) {
-      frontend_step += ratio.memory;
+  Loop loop{frontend, memory, ratio};
+  while (true) {
+    if (loop.frontend_step <= loop.memory_step) {
+      const bool together = loop.frontend_step == loop.memory_step;
+      loop.frontend_step += ratio.memory;
       if (skip && frontend.quiet_ticks(memory) > 0) {
         frontend.pass(memory, 1);
       } else {
         frontend.tick(memory);
       }
+      if (frontend.finished()) break;
+      if (!together) continue;
     }
-    if (frontend.finished()) break;
-    if (step != memory_step) continue;
-    memory_step += ratio.frontend;
+    loop.memory_step += ratio.frontend;
     if (!skip) {
       memory.tick();
       continue;
     }
-    memory.tick_if_awake();
-    step = jump(frontend, memory, ratio, step + 1);
-    frontend_step = ceil_div(step, ratio.memory) * ratio.memory;
-    memory_step = ceil_div(step, ratio.frontend) * ratio.frontend;
+    memory.tick_awake();
+    if (memory.next_event() > memory.now() + 1) loop.jump();
   }
+  memory.catch_up();
 }
 
 }  // namespace moeram

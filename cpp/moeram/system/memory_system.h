@@ -21,10 +21,16 @@ class MemorySystem : public RequestTarget {
   std::uint64_t version() const override { return version_; }
 
   void tick();
-  // tick(), but only counting where nothing can happen.
-  void tick_if_awake();
-  Cycle next_event();
-  void pass(Cycle cycles);
+  // tick(), but channels in which nothing can happen are left behind.
+  void tick_awake() {
+    ++now_;
+    if (now_ >= next_event_) tick_channels();
+  }
+  // No tick before this one does anything unless a request comes. Only with tick_awake().
+  Cycle next_event() const { return next_event_; }
+  void pass(Cycle cycles) { now_ += cycles; }
+  // Bring channels that were left behind up to now.
+  void catch_up();
 
   Cycle now() const { return now_; }
   const Spec& spec() const { return *spec_; }
@@ -35,6 +41,8 @@ class MemorySystem : public RequestTarget {
 
  private:
   bool send(const Request& request);
+  void tick_channels();
+  const Address& map(std::int64_t byte_address);
 
   std::shared_ptr<const Spec> spec_;
   std::unique_ptr<AddressMapper> mapper_;
@@ -42,7 +50,11 @@ class MemorySystem : public RequestTarget {
   std::vector<std::int64_t> accepted_ = {0, 0};
   Cycle now_ = 0;
   std::uint64_t version_ = 0;
-  Cycle asleep_until_ = 0;  // no tick before this one does anything unless a request comes
+  std::int64_t mapped_byte_address_ = 0;
+  Address mapped_address_{};
+  bool mapped_ = false;
+  std::vector<Cycle> wake_;  // [channel] no tick before this one does anything unless a request comes
+  Cycle next_event_ = 0;     // the least of them
 };
 
 // How fast the two clocks run: the front end makes `frontend` ticks while memory makes `memory`.
