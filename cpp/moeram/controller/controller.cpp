@@ -111,12 +111,12 @@ void Controller::count_queues(Cycle ticks) {
 // At most one a tick, strictly in order: a forwarded read waits behind an older one.
 void Controller::complete_read() {
   if (pending_.empty() || pending_.front().depart > now_) return;
-  const Request done = pending_.front();
+  const Request& done = pending_.front();
   if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
   if (done.arrive < 0) ++statistics_.latencies_from_zero;
-  pending_.pop_front();
   quiet_ = false;
-  if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(done);
+  if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(Request(done));
+  pending_.pop_front();
 }
 
 Controller::Choice Controller::choose(int bus) {
@@ -187,22 +187,33 @@ void Controller::count_row_state(Request& request) {
 }
 
 void Controller::issue(const Choice& choice) {
-  const Request request = choice.queue->at(choice.slot);
-  device_.issue(choice.command, request.address, request.bank, now_);
+  const Request& request = choice.queue->at(choice.slot);
+  const int bank = request.bank;
+  device_.issue(choice.command, request.address, bank, now_);
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
-    if (request.kind == kRead) {
-      pending_.push_back(request);
-      pending_.back().depart = now_ + spec_.read_latency;
-    }
-    take_out(choice);
-  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(request)) {
+    finish(choice);
+  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(Request(request))) {
     // Left unprotected in its own queue if the active one is full.
     use(request, 1);
     take_out(choice);
   }
-  if (device_.changes_state(choice.command)) state_changed(device_.changes_only_its_bank(choice.command) ? request.bank : -1);
-  if (sink_ != nullptr && choice.command == request.final_command) sink_->on_final_command(now_, request);
+  if (device_.changes_state(choice.command)) state_changed(device_.changes_only_its_bank(choice.command) ? bank : -1);
+}
+
+void Controller::finish(const Choice& choice) {
+  const Request& request = choice.queue->at(choice.slot);
+  if (request.kind == kRead) {
+    pending_.push_back(request);
+    pending_.back().depart = now_ + spec_.read_latency;
+  }
+  if (sink_ == nullptr) {
+    take_out(choice);
+    return;
+  }
+  const Request done = request;
+  take_out(choice);
+  sink_->on_final_command(now_, done);
 }
 
 void Controller::take_out(const Choice& choice) {

@@ -115,6 +115,7 @@ class Controller : public MemoryPort {
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request);
   void issue(const Choice& choice);
+  void finish(const Choice& choice);
   void take_out(const Choice& choice);
   void use(const Request& request, int change);
   void state_changed(int bank);

@@ -16,7 +16,13 @@ bool RequestQueue::push(const Request& request) {
   const int slot = free_.back();
   free_.pop_back();
   const bool loose = !belongs_to_bank(request);
-  entry(slot) = {request, last_, kNone, kNone, kNone, -1, next_age_++, loose};
+  Entry& item = entry(slot);
+  item.request = request;
+  item.previous = last_;
+  item.next = item.bank_previous = item.bank_next = kNone;
+  item.next_command = -1;
+  item.age = next_age_++;
+  item.loose = loose;
   (last_ == kNone ? first_ : entry(last_).next) = slot;
   last_ = slot;
   ++size_;
