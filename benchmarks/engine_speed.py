@@ -85,7 +85,7 @@ def trace_lines(name: str, share: int) -> Iterator[str]:
         "random": lambda: scattered(500_000 // share, 11, 1 << 29, 0),
         "mixed": lambda: scattered(300_000 // share, 12, 1 << 34, 0.5),
         "light": lambda: scattered(20_000 // share, 13, 1 << 33, 0.2),
-        "cached": lambda: core_trace(8, 14, (0, 9), 1 << 12, 0.25),
+        "cached": lambda: core_trace(8, 14, (4, 7), 1 << 12, 0),
         "missing": lambda: core_trace(200_000, 15, (0, 40), 1 << 30, 0.3),
         "idle": lambda: core_trace(400, 16, (20_000, 200_000), 1 << 30, 0),
     }
