@@ -9,8 +9,8 @@ import pytest
 
 from moeram.errors import CapacityError, ConfigError, EngineError
 from moeram.hardware.gpu import load_gpu
+from moeram.hardware.memories import load_memory
 from moeram.hardware.network import Network, Topology
-from moeram.hardware.pim_memory import load_memory
 from moeram.model import load_model
 from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SIEVE_FITS, SyntheticRouting

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from moeram.errors import ConfigError
-from moeram.hardware.pim_memory import load_memory, memory_names
+from moeram.hardware.memories import load_memory, memory_names
 from moeram.model import load_model
 
 # Nanoseconds of one token through one expert: K-split with one row buffer, with two, pure output split with two (sieve.md 5.1).
@@ -64,4 +64,4 @@ def test_other_widths_and_impossible_refresh_are_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="leaves no time"):
         load_memory(tmp_path / "m.yaml")
-    assert memory_names() == ["hbm3e_pim"]
+    assert set(memory_names()) == {"hbm3e_pim", "hbm3_attacc", "hbm3_duplex"}

@@ -16,8 +16,8 @@ from moeram.hardware import load_system, require_near_memory
 from moeram.hardware.cycle import CycleOptions
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.measured import read_tables
+from moeram.hardware.memories import load_memory
 from moeram.hardware.near_memory_layers import NearMemoryLayers
-from moeram.hardware.pim_memory import load_memory
 from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (

@@ -20,7 +20,7 @@ from moeram.experiment.options import (
     run_name,
 )
 from moeram.hardware import load_system
-from moeram.hardware.pim_memory import load_memory
+from moeram.hardware.memories import load_memory
 from moeram.metrics.cap import CostOptions
 from moeram.model import load_model
 from moeram.options import Options

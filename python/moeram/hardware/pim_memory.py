@@ -7,7 +7,6 @@ the banks splits the inputs (K-split), whose partial sums the GPU adds.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from pydantic import Field, model_validator
 from moeram.errors import ConfigError
 from moeram.hardware.priced import Priced
 from moeram.model import MoEModel
-from moeram.options import Options, build, config_names, load_config
+from moeram.options import Options
 from moeram.units import Bytes, GbPerS, Ns, Ps
 
 Count = Annotated[int, Field(ge=1)]
@@ -33,6 +32,7 @@ class PimMemory(Options):
     attention over the time of its cache's bytes at the units' peak.
     """
 
+    kind: Literal["bank_units"]
     name: str
     description: str
     stacks: Count
@@ -153,17 +153,3 @@ class PimMemory(Options):
         row_overhead = opened * (self.nrcd + self.nrtp - self.nccd_l + self.nrp)
         read = bursts * self.nccd_s + self.ncl + self.nbl
         return write + columns * self.nccd_l + row_overhead + read
-
-
-def load_memory(name_or_path: str | Path) -> PimMemory:
-    """Return a memory by name ("hbm3e_pim") or path.
-
-    Raises:
-        ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
-    """
-    return build(PimMemory, load_config("memories", name_or_path))
-
-
-def memory_names() -> list[str]:
-    """Return the names of the shipped memories."""
-    return config_names("memories")

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu import Gpu
+from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.network import Network
-from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.priced import worst
 from moeram.model import MoEModel
 from moeram.options import Options
@@ -52,7 +52,7 @@ class GpuPimPricer:
         self,
         model: MoEModel,
         gpu: Gpu,
-        memory: PimMemory,
+        memory: ComputingMemory,
         network: Network,
         routed: RoutedTokens,
         schedule: SchedulePolicy,
@@ -66,7 +66,8 @@ class GpuPimPricer:
         self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
         self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
         self._work = ModelWork(model)
-        self._token_ps, self._roofline_ps = memory.token_ps(model), memory.roofline_ps(model)
+        # Refuses a model that the units cannot compute before anything is served.
+        memory.expert_ps(np.ones(1, dtype=np.int64), model)
         routed_bytes = len(model.moe_layers) * model.experts * model.expert_bytes
         self._shards = self.gpus if self._options.dense == "sharded" else 1
         dense_bytes = (model.weight_bytes - routed_bytes) // self._shards
@@ -126,14 +127,15 @@ class GpuPimPricer:
         queued = self._memory.attention_ps(work.attention_bytes // self.gpus, work.attention_ops // self.gpus)
         attention = float(queued.time_ps) / layers
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
+        experts = self._memory.expert_ps(counts, model)
         return Observation(
             tokens=counts,
             gpu_memory_ps=((counts > 0) * model.expert_bytes + counts * activations) / bandwidth,
             gpu_compute_ps=2 * weights * counts / peak,
             gpu_base_memory_ps=np.full(n, moved / layers / bandwidth),
             gpu_base_compute_ps=np.full(n, 2 * self._work.dense_parameters * tokens / layers / peak + prompt_ps),
-            memory_ps=counts * self._token_ps,
-            memory_roofline_ps=counts * self._roofline_ps,
+            memory_ps=experts.time_ps.astype(float),
+            memory_roofline_ps=experts.bound_ps.astype(float),
             attention_ps=np.full(n, attention),
             gpu_attention_ps=np.full(n, on_gpu),
             comm_ps=np.repeat(comm_ps, self.gpus),

@@ -1,0 +1,57 @@
+"""Memory that computes, from configs/memories/*.yaml: units at the banks or on the logic die."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from moeram.errors import ConfigError, did_you_mean
+from moeram.hardware.logic_memory import LogicMemory
+from moeram.hardware.pim_memory import PimMemory
+from moeram.hardware.priced import Priced
+from moeram.model import MoEModel
+from moeram.options import build, config_names, load_config
+
+KINDS = {"bank_units": PimMemory, "logic_units": LogicMemory}
+
+
+class ComputingMemory(Protocol):
+    """The memory of one GPU as pricers see it; times of Priced are int64, experts and caches lie over all of it."""
+
+    name: str
+    stacks: int
+    capacity_bytes: int
+
+    @property
+    def peak_bytes_per_ps(self) -> float:
+        """What its units read at most."""
+        ...
+
+    def expert_ps(self, tokens: NDArray[np.int64], model: MoEModel) -> Priced:
+        """Price experts with so many tokens each [...]."""
+        ...
+
+    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
+        """Price decode attention over caches [...] of so many bytes with so many operations."""
+        ...
+
+
+def load_memory(name_or_path: str | Path) -> PimMemory | LogicMemory:
+    """Return a memory by name ("hbm3e_pim") or path.
+
+    Raises:
+        ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
+    """
+    tree = load_config("memories", name_or_path)
+    kind = tree.value.get("kind") if isinstance(tree.value, dict) else None
+    if kind not in KINDS:
+        raise ConfigError(f"{tree.origin(('kind',))}: kind: given {kind!r}{did_you_mean(str(kind), KINDS)}")
+    return build(KINDS[kind], tree)
+
+
+def memory_names() -> list[str]:
+    """Return the names of the shipped memories."""
+    return config_names("memories")
