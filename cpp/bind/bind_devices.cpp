@@ -34,7 +34,26 @@ py::object describe_refresh(const Spec& spec, const std::optional<RefreshRule>& 
   entry["command"] = spec.commands[command].name;
   entry["level"] = rule->level < 0 ? py::object(py::none()) : py::object(py::str(spec.levels[static_cast<std::size_t>(rule->level)]));
   entry["interval"] = rule->interval;
-  return std::move(entry);
+  return entry;
+}
+
+// None where the standard has no prices; pJ of one command, mW of the background, for one unit of the scope.
+py::object describe_energy(const Spec& spec) {
+  if (!spec.energy) return py::none();
+  const auto describe = [](const CommandEnergy::Term& term, const char* unit) {
+    py::dict entry;
+    entry[unit] = term.pj;
+    entry["origin"] = term.origin;
+    return entry;
+  };
+  py::dict commands;
+  for (std::size_t i = 0; i < spec.commands.size(); ++i) commands[py::str(spec.commands[i].name)] = describe(spec.energy->commands[i], "pj");
+  py::dict energy;
+  energy["scope"] = spec.energy->scope;
+  energy["units_per_channel"] = spec.energy->units_per_channel;
+  energy["background"] = describe(spec.energy->background, "mw");
+  energy["commands"] = commands;
+  return energy;
 }
 
 // Empty where rows open in one command: how long the data clock stays in step, and how long the second half may wait (-1: for ever).
@@ -96,6 +115,7 @@ py::dict facts_of(const Spec& spec) {
   facts["commands"] = describe_commands(spec);
   facts["two_step"] = describe_two_step(spec);
   facts["refresh"] = describe_refresh(spec, spec.refresh);
+  facts["energy"] = describe_energy(spec);
   facts["refresh_per_bank"] = describe_refresh(spec, spec.refresh_per_bank);
   py::list rows;
   for (std::size_t level = 0; level < spec.rows.size(); ++level) {

@@ -1,5 +1,8 @@
 // Which bits of an address name which level? Worked by hand for DDR4_8Gb_x8 with two channels:
 // 64 B a burst, then 1 bit of channel, none of rank, 2 of bank group, 2 of bank, 16 of row and 7 of column (in bursts of eight).
+#include <random>
+#include <set>
+
 #include "check.h"
 #include "moeram/base/errors.h"
 #include "moeram/mapping/address_mapper.h"
@@ -39,4 +42,49 @@ TEST(mapping, "MOP4CLXOR: blocks of four bursts, each field XORed with column bi
 TEST(mapping, "Is an unknown mapper refused with the nearest name?") {
   const Spec spec = ddr4();
   CHECK_THROWS(make_address_mapper("RoBaRaCoCH", spec), ConfigError, "did you mean 'RoBaRaCoCh'?");
+}
+
+// Counts as a stack of twelve dies has them: 3 stack IDs, 24 banks; 6 columns of bursts of two, 7 rows, 5 channels.
+TEST(mapping, "Does a mixed-radix mapper give each address of odd counts exactly one place?") {
+  Spec spec = resolve_by_name("HBM3@2.1", "HBM3E_24bank", "HBM3_8000Mbps", {{"channel", 5}, {"row", 7}, {"column", 48}});
+  std::int64_t places = 1;
+  for (const int count : spec.counts) places *= count;
+  places /= spec.prefetch;
+  for (const char* name : {"RoBaRaCoChMixed", "ChRaBaRoCoMixed"}) {
+    const auto mapper = make_address_mapper(name, spec);
+    std::set<Address> seen;
+    for (std::int64_t burst = 0; burst < places; ++burst) {
+      const Address address = mapper->map(burst * 32 + burst % 32);
+      for (std::size_t level = 0; level < spec.counts.size(); ++level) {
+        const int count = spec.counts[level] / (static_cast<int>(level) == spec.column_level ? spec.prefetch : 1);
+        CHECK(address[level] >= 0 && address[level] < count);
+      }
+      CHECK(seen.insert(address).second);
+    }
+    CHECK_EQUAL(static_cast<std::int64_t>(seen.size()), places);
+    CHECK(mapper->map(places * 32) == mapper->map(0));
+  }
+}
+
+TEST(mapping, "Are the digits of powers of two the bit fields of the linear mapper?") {
+  std::mt19937_64 random(7);
+  for (const Spec& spec : {ddr4({{"channel", 2}}), resolve_by_name("HBM4", "HBM4_32Gb_8Hi", "HBM4_8000Mbps"), resolve_by_name("GDDR6@2.1", "GDDR6_16Gb_x16", "GDDR6_14000_1250mV_quad")}) {
+    for (const char* order : {"RoBaRaCoCh", "ChRaBaRoCo"}) {
+      const auto linear = make_address_mapper(order, spec);
+      const auto mixed = make_address_mapper(std::string(order) + "Mixed", spec);
+      for (int i = 0; i < 2000; ++i) {
+        const auto address = static_cast<std::int64_t>(random() >> (1 + i % 40));
+        CHECK(linear->map(address) == mixed->map(address));
+      }
+      CHECK_EQUAL(mapper_for_odd_counts(order, spec), std::string());
+    }
+  }
+}
+
+TEST(mapping, "Is it said what a linear mapper loses on odd counts?") {
+  const Spec spec = resolve_by_name("HBM4", "HBM4_32Gb_12Hi", "HBM4_8000Mbps");
+  CHECK_EQUAL(mapper_for_odd_counts("RoBaRaCoCh", spec), std::string("sid counts 3, of which RoBaRaCoCh uses only a power of two; RoBaRaCoChMixed uses all"));
+  CHECK_EQUAL(mapper_for_odd_counts("RoBaRaCoChMixed", spec), std::string());
+  CHECK_THROWS(make_address_mapper("ChRaBaRoCoMixed", resolve_by_name("HBM4", "HBM4_32Gb_12Hi", "HBM4_8000Mbps", {{"column", 100}})), ConfigError,
+               "100 columns of HBM4 are no whole number of bursts of 8");
 }

@@ -122,3 +122,48 @@ TEST(resolve, "Does a standard with an unknown word name file, line and key?") {
   refused("row_state: [RD, WR]", "row_state: [RD, WR]\n  extra: 1", "key 'extra' is unknown in a standard");
   refused("bank: {ACT: open_row,", "bank: {ACT: open_rows,", "did you mean 'open_row'?");
 }
+
+TEST(resolve, "Do other names mean the same file?") {
+  CHECK_EQUAL(find_standard("HBM1@2.1").skeleton.standard, "HBM");
+  CHECK_EQUAL(find_standard("HBM1").skeleton.edition, "2.0");
+  CHECK_EQUAL(find_standard("DDR5_RFM_VRR").skeleton.standard, "DDR5-RFM-VRR");  // only 2.1 has it
+  CHECK_EQUAL(find_standard("DDR4_VRR@2.1").skeleton.edition, "2.1");
+  CHECK_EQUAL(find_standard("HBM3E").skeleton.edition, "2.1");
+  CHECK_EQUAL(find_standard("GDDR6", "2.1").skeleton.edition, "2.1");
+  CHECK_THROWS(find_standard("GDDR6", "aim?"), ConfigError, "has several editions, name one: GDDR6@2.0, GDDR6@2.1");
+}
+
+// By hand: HBM3@2.1 steps half cycles, ACT takes its bus for 3 of them and PREpb for 1: 45 cycles of nRAS are 90 + 2 - 0 ticks.
+TEST(resolve, "Do commands of several ticks on a bus shift the rows between them?") {
+  const Spec spec = resolve_by_name("HBM3@2.1", "HBM3_16Gb_8hi", "HBM3_6400Mbps");
+  CHECK_EQUAL(spec.ticks_per_cycle, 2);
+  CHECK_NEAR(spec.tick_ns(), 0.3125, 1e-12);
+  CHECK_EQUAL(latency(spec, "bank", "ACT", "PREpb", 1, false), 92);
+  CHECK_EQUAL(latency(spec, "bank", "ACT", "RD", 1, false), 63);       // 2 x 31 + 2 - 1
+  CHECK_EQUAL(latency(spec, "channel", "ACT", "PREpb", 1, false), 3);  // its bus
+  CHECK_EQUAL(spec.refresh->interval, 12480);
+}
+
+TEST(resolve, "Does wrong data of a standard name file, line, key and the nearest name?") {
+  const std::string text = read_file(MOERAM_STANDARDS "/HBM3@2.1.yaml");
+  const auto refused = [&](const char* from, const char* to, const char* message) {
+    const TemporaryFile file("standard.yaml", replace_once(text, from, to));
+    CHECK_THROWS(resolve_by_name(file.path(), "HBM3_16Gb_8hi", "HBM3_8000Mbps"), ConfigError, message);
+    CHECK_THROWS(resolve_by_name(file.path(), "HBM3_16Gb_8hi", "HBM3_8000Mbps"), ConfigError, file.path() + ":");
+  };
+  refused("[pseudochannel, [ACT], [ACT], nFAW, last 4]", "[pseudochannel, [ACTT], [ACT], nFAW, last 4]", "command 'ACTT' is unknown; did you mean 'ACT'?");
+  refused("[pseudochannel, [ACT], [ACT], nFAW, last 4]", "[row, [ACT], [ACT], nFAW, last 4]", "rows and columns carry no timing");
+  refused("[pseudochannel, [ACT], [ACT], nFAW, last 4]", "[pseudochannel, [ACT], [ACT], nFAWW, last 4]", "'nFAWW' is no parameter of HBM3; did you mean 'nFAW'?");
+  refused("rate: 6400, nBL: 2", "rate: 6400, nBLL: 2", "'nBLL' is unknown in a preset; did you mean 'nBL'?");
+  refused("rate: 6400, nBL: 2, ", "rate: 6400, ", "nBL is not specified");
+  refused("HBM3_4Gb: {density: 4096, dq: 32", "HBM3_4Gb: {densty: 4096, dq: 32", "'densty' is unknown in a preset; did you mean 'density'?");
+  refused("{name: nRFMab, formula: nRFC", "{name: nRFMabb, formula: nRFC", "'nRFMabb' is no timing parameter; did you mean 'nRFMab'?");
+  refused("{key_max: 4096, value: 260}", "{key_most: 4096, value: 260}", "'value' or a name with _max or _min is expected, found 'key_most'");
+  refused("HBM3_8000Mbps: {scaled_from: HBM3_6400Mbps,", "HBM3_8000Mbps: {scaled_from: HBM3_6400Mbp,", "did you mean 'HBM3_6400Mbps'?");
+  refused("HBM3_8000Mbps: {scaled_from: HBM3_6400Mbps, rate: 8000, tCK_ps: 500}", "HBM3_8000Mbps: {scaled_from: HBM3_6400Mbps, rate: 8000}", "tCK_ps of the scaled preset is needed");
+  refused("RD: {accessing: true, bus: column", "RD: {accessing: true, bus: colum", "bus 'colum' is unknown; did you mean 'column'?");
+  refused("ACT: {opening: true, bus: row, bus_cycles: 1.5", "ACT: {opening: true, bus: row, bus_cycles: 1.3", "must be whole ticks, at least one");
+  refused("  answers: {open: ACT, close: PREpb, close_all: PREab}  # what the rules answer\n", "", "a prerequisite answers with the command that closes a bank");
+  refused("    bank: {ACT: open_row, PREpb", "    row: {ACT: open_row, PREpb", "rows and columns carry no state");
+  refused("refresh_per_bank: {request: per-bank-refresh, level: pseudochannel", "refresh_per_bank: {request: per-bank-refresh, level: row", "rows and columns are not refreshed");
+}

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "moeram/base/types.h"
+#include "moeram/dram/command_energy.h"
 #include "moeram/dram/rules.h"
 
 namespace moeram {
@@ -117,7 +118,8 @@ struct Spec {
   std::optional<TwoStepOpening> two_step;
   std::optional<RefreshRule> refresh;           // all banks of a node at once
   std::optional<RefreshRule> refresh_per_bank;  // one bank after the other
-  std::optional<PowerModel> power;
+  std::optional<PowerModel> power;      // 2.0's model by rank, only if asked for
+  std::optional<CommandEnergy> energy;  // prices of commands and time
   std::vector<std::string> cycle_statistics;  // printed even without the energy model, then 0
   std::vector<LatencyClass> classes;
 

@@ -5,6 +5,7 @@
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
 #include "moeram/dram/standard.h"
+#include "moeram/dram/standard_read.h"
 
 namespace moeram {
 namespace {
@@ -354,7 +355,7 @@ DeviceOptions read_device_options(const Standard& standard, const Params& dram) 
   }
   read_settings(standard, dram, options);
   options.power = dram.boolean("drampower_enable", false);
-  if (options.power) {
+  if (options.power && !standard.power_commands.empty()) {
     options.voltage_preset = dram.child("voltage").text("preset");
     options.current_preset = dram.child("current").text("preset");
   }
@@ -377,7 +378,8 @@ Spec resolve(const Standard& standard, const DeviceOptions& options) {
     if (command.apply_later >= 0) command.apply_after = table.ticks(standard.delayed_after.at(command.name));
   }
   resolve_intervals(standard, table, spec);
-  if (options.power) resolve_power(standard, options, table, spec);
+  resolve_energy(standard, [&](const std::string& name) { return table.lookup(name); }, spec);
+  if (options.power && (!standard.power_commands.empty() || !spec.energy)) resolve_power(standard, options, table, spec);
   return spec;
 }
 

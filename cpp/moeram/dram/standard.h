@@ -62,6 +62,17 @@ struct Standard {
     std::string counter;
     std::string cycles;
   };
+  struct EnergyTerm {
+    std::string figure;  // expression in pJ, or mW for the background
+    std::string origin;  // "source: ..." or "assumption: ..."
+    std::string where;
+  };
+  struct Energy {
+    std::string scope;
+    std::map<std::string, double> figures;  // currents and voltages that the terms use
+    EnergyTerm background;
+    std::vector<EnergyTerm> commands;  // [command]
+  };
   using Values = std::map<std::string, std::optional<std::int64_t>>;
   using Figures = std::map<std::string, double>;
 
@@ -89,6 +100,7 @@ struct Standard {
   std::vector<PowerTerm> power_commands;
   std::vector<CycleStatistic> cycle_statistics;
   std::map<std::string, Setting> settings;
+  std::optional<Energy> energy;
 };
 
 // Throws ConfigError naming file, line and key.

@@ -223,6 +223,7 @@ Standard read_standard(const Params& file) {
   if (const auto settings = file.optional_child("settings")) standard.settings = read_settings(*settings);
   read_timing(file.child("timing"), standard);
   read_behaviour(file.child("behaviour"), standard);
+  if (const auto energy = file.optional_child("energy")) read_energy(*energy, standard);
   if (const auto power = file.optional_child("power")) {
     standard.voltage_presets = read_figures(power->child("voltage"));
     standard.current_presets = read_figures(power->child("current_ma"));

@@ -18,5 +18,9 @@ class AddressMapper {
 
 std::vector<std::string> address_mapper_names();
 std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec);  // throws ConfigError
+// "RoBaRaCoChMixed" or "ChRaBaRoCoMixed".
+std::unique_ptr<AddressMapper> make_mixed_radix_mapper(const std::string& name, const Spec& spec);
+// What a mapper loses by a count that is no power of two, as a sentence; empty if it loses nothing.
+std::string mapper_for_odd_counts(const std::string& name, const Spec& spec);
 
 }  // namespace moeram

@@ -98,12 +98,13 @@ class Mop4ClXor : public LinearMapper {
 
 }  // namespace
 
-std::vector<std::string> address_mapper_names() { return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"}; }
+std::vector<std::string> address_mapper_names() { return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}; }
 
 std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec) {
   if (name == "RoBaRaCoCh") return std::make_unique<RoBaRaCoCh>(spec);
   if (name == "ChRaBaRoCo") return std::make_unique<ChRaBaRoCo>(spec);
   if (name == "MOP4CLXOR") return std::make_unique<Mop4ClXor>(spec);
+  if (name == "RoBaRaCoChMixed" || name == "ChRaBaRoCoMixed") return make_mixed_radix_mapper(name, spec);
   throw ConfigError("AddrMapper '" + name + "' is unknown" + did_you_mean(name, address_mapper_names()));
 }
 

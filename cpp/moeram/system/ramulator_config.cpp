@@ -59,10 +59,14 @@ void RamulatorRun::build_memory(const Params& config, int cores) {
   ratio_.memory = read_clock_ratio(system);
   const Params dram = system.child("DRAM");
   const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
-  auto spec = std::make_shared<Spec>(at_place(dram, [&] { return resolve(standard, read_device_options(standard, dram)); }));
+  const DeviceOptions device = at_place(dram, [&] { return read_device_options(standard, dram); });
+  auto spec = std::make_shared<Spec>(at_place(dram, [&] { return resolve(standard, device); }));
+  price_commands_ = device.power && !spec->power;
 
   const std::string mapper_name = implementation_of(system, "AddrMapper", address_mapper_names());
   auto mapper = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper_name, *spec); });
+
+  if (const std::string loss = mapper_for_odd_counts(mapper_name, *spec); !loss.empty()) warnings_.push_back(system.child("AddrMapper").where() + ": " + loss);
 
   implementation_of(system, "Controller", {"Generic"});
   const Params controller = system.child("Controller");
@@ -146,6 +150,7 @@ Component RamulatorRun::describe_dram() const {
   Component dram{"DRAM", spec.standard, "", {}, {}};
   const int level = spec.level("rank");
   const int ranks = level < 0 ? 0 : spec.counts[0] * spec.counts[static_cast<std::size_t>(level)];
+  if (price_commands_ && spec.energy) add_command_energy(dram);
   if (energy_.empty()) {
     // 2.0 prints these without its energy model too, and then never counts them.
     for (int rank = 0; rank < ranks; ++rank) {
@@ -169,6 +174,21 @@ Component RamulatorRun::describe_dram() const {
     dram.add("total_" + name + "_energy", sum.term_nj[i]);
   }
   return dram;
+}
+
+// The column names the unit that the figures stand for; where that is a chip, the channel's sum stands beside it.
+void RamulatorRun::add_command_energy(Component& dram) const {
+  const Spec& spec = memory_->spec();
+  const CommandEnergy& energy = *spec.energy;
+  for (const auto& channel : memory_->channels()) {
+    const EnergyReport report = price_commands(spec, channel->issued(), channel->now());
+    const std::string suffix = "_nj_per_" + energy.scope + "_ch" + std::to_string(channel->channel());
+    dram.add("command_energy" + suffix, report.command_nj);
+    dram.add("background_energy" + suffix, report.background_nj);
+    dram.add("total_energy" + suffix, report.total_nj());
+    dram.add("average_power_mw_per_" + energy.scope + "_ch" + std::to_string(channel->channel()), report.average_mw);
+    if (energy.scope == "chip") dram.add("total_energy_nj_per_channel_ch" + std::to_string(channel->channel()), report.total_nj() * energy.units_per_channel);
+  }
 }
 
 void RamulatorRun::add_rank(const RankEnergy& rank, const std::string& suffix, RankEnergy& sum, Component& dram) const {

@@ -31,6 +31,7 @@ class RamulatorRun {
   Component describe_memory() const;
   Component describe_channel(const Controller& controller) const;
   Component describe_dram() const;
+  void add_command_energy(Component& dram) const;
   void add_rank(const RankEnergy& rank, const std::string& suffix, RankEnergy& sum, Component& dram) const;
 
   std::string folder_;
@@ -39,6 +40,7 @@ class RamulatorRun {
   ClockRatio ratio_;
   std::vector<std::string> warnings_;
   std::vector<std::vector<RankEnergy>> energy_;  // [channel][rank], filled at the end of a run with the energy model on
+  bool price_commands_ = false;  // asked for, and the standard has prices instead of 2.0's model
 };
 
 }  // namespace moeram
