@@ -62,14 +62,6 @@ TEST(energy, "Does a rank stay active until its last bank closes?") {
   CHECK_NEAR(rank.command_nj, (3 * 6.0 * 39 + 3 * 12.0 * 16) * 0.833 / 1000, 1e-9);
 }
 
-TEST(energy, "Is an energy model that a standard lacks refused?") {
-  DeviceOptions options;
-  options.organization_preset = "HBM3_4Gb";
-  options.timing_preset = "HBM3_2Gbps";
-  options.power = true;
-  CHECK_THROWS(resolve(find_standard("HBM3"), options), ConfigError, "HBM3 has no energy model");
-}
-
 // HBM3: a burst of 32 B costs 3.48 pJ x 256 bits = 890.88 pJ; a row of 1 KB 0.11 x 8192 = 901.12 pJ; HBM3_16Gb_8hi has 16384 rows
 // and 32 banks below a pseudochannel: REFab 2 x 901.12 x 32. A channel holds 8 Gbit: 60 mW.
 TEST(energy, "Are commands and time priced as the data say?") {
@@ -101,10 +93,27 @@ TEST(energy, "Is a chip's energy the currents times the time?") {
   CHECK_NEAR(spec.energy->background.pj, 1.2 * 52.5, 1e-9);
 }
 
+namespace {
+
+// With the first organisation that has refresh times; some of 2.0's have none.
+Spec any_of(const std::string& name) {
+  const Standard standard = find_standard(name);
+  for (const auto& [organization, sizes] : standard.organization_presets) {
+    try {
+      return resolve_by_name(name, organization, standard.timing_presets.begin()->first);
+    } catch (const ConfigError& error) {
+      if (std::string(error.what()).find("is not specified") == std::string::npos) throw;
+    }
+  }
+  throw std::logic_error(name + " resolves with no organisation");
+}
+
+}  // namespace
+
 TEST(energy, "Has every shipped standard a price, with an origin, for whatever it can issue?") {
   for (const auto& name : shipped_standards()) {
     const Standard standard = find_standard(name);
-    const Spec spec = resolve_by_name(name, standard.organization_presets.begin()->first, standard.timing_presets.begin()->first);
+    const Spec spec = any_of(name);
     CHECK(!standard.power_commands.empty() || spec.energy);
     if (!spec.energy) continue;
     CHECK_EQUAL(spec.energy->commands.size(), spec.commands.size());

@@ -155,7 +155,7 @@ TEST(resolve, "Does wrong data of a standard name file, line, key and the neares
   refused("[pseudochannel, [ACT], [ACT], nFAW, last 4]", "[row, [ACT], [ACT], nFAW, last 4]", "rows and columns carry no timing");
   refused("[pseudochannel, [ACT], [ACT], nFAW, last 4]", "[pseudochannel, [ACT], [ACT], nFAWW, last 4]", "'nFAWW' is no parameter of HBM3; did you mean 'nFAW'?");
   refused("rate: 6400, nBL: 2", "rate: 6400, nBLL: 2", "'nBLL' is unknown in a preset; did you mean 'nBL'?");
-  refused("rate: 6400, nBL: 2, ", "rate: 6400, ", "nBL is not specified");
+  refused("rate: 6400, nBL: 2, ", "rate: 6400, ", "'nBL' is missing, and no derived step gives it");
   refused("HBM3_4Gb: {density: 4096, dq: 32", "HBM3_4Gb: {densty: 4096, dq: 32", "'densty' is unknown in a preset; did you mean 'density'?");
   refused("{name: nRFMab, formula: nRFC", "{name: nRFMabb, formula: nRFC", "'nRFMabb' is no timing parameter; did you mean 'nRFMab'?");
   refused("{key_max: 4096, value: 260}", "{key_most: 4096, value: 260}", "'value' or a name with _max or _min is expected, found 'key_most'");

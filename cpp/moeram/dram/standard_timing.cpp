@@ -143,6 +143,19 @@ Standard::Constraint read_constraint(const Spec& spec, const Params& entry) {
   return row;
 }
 
+// What neither a preset nor a derived step gives would be found only when the preset is used.
+void refuse_missing_parameters(const Params& presets, const Standard& standard) {
+  for (const auto& name : presets.keys()) {
+    const auto& values = standard.timing_presets.at(name);
+    for (const auto& parameter : standard.timing_parameters) {
+      const auto found = values.find(parameter);
+      if (found != values.end() && found->second) continue;
+      const bool derived = std::any_of(standard.derived.begin(), standard.derived.end(), [&](const auto& step) { return step.name == parameter; });
+      if (!derived) presets.child(name).fail("'" + parameter + "' is missing, and no derived step gives it");
+    }
+  }
+}
+
 }  // namespace
 
 void read_organization(const Params& organization, Standard& standard) {
@@ -176,6 +189,7 @@ void read_timing(const Params& timing, Standard& standard) {
   standard.rounding = named(timing.child("rounding"), rounding_from_name);
   standard.read_latency = timing.text("read_latency");
   for (const auto& entry : timing.list("derived")) standard.derived.push_back(read_derived(entry, standard));
+  refuse_missing_parameters(timing.child("presets"), standard);
   for (const auto& entry : timing.list("constraints")) standard.constraints.push_back(read_constraint(standard.skeleton, entry));
 }
 
