@@ -7,6 +7,7 @@ weights once, activations in and out once, two operations per multiply-accumulat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -54,6 +55,16 @@ class GpuCost:
             bound_ps=np.floor(np.maximum(memory_ps, compute_ps)).astype(np.int64),
             fidelity="analytic",
         )
+
+    def one(self, memory_bytes: float, operations: float, dtype: str, *, kernels: int = 1) -> tuple[int, int]:
+        """Return time and bound (ps) of one work item, as `roofline` does of many."""
+        gpu = self.gpu
+        if not (0 <= memory_bytes < math.inf and 0 <= operations < math.inf):
+            raise ConfigError("bytes and operations must be finite and not negative")
+        memory_ps, compute_ps = memory_bytes / gpu.bytes_per_ps, operations / gpu.peak_flops_per_ps(dtype)
+        busy_ps = max(memory_ps / gpu.memory_efficiency, compute_ps / gpu.compute_efficiency)
+        floor_ps = kernels * gpu.launch_floor_us * 1e6 if busy_ps > 0 else 0.0
+        return math.ceil(busy_ps + floor_ps), math.floor(max(memory_ps, compute_ps))
 
     def gemm(self, m: ArrayLike, n: int, k: int, dtype: str) -> Priced:
         """Price products [m, k] x [k, n] for an array of m."""

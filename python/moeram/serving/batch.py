@@ -20,6 +20,7 @@ class Batch:
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
         self.request = self.prefilled = self.generated = self.last_token_ps = _NONE
+        self._decodes = self._prefills = _NONE  # places of the latest step's requests
 
     def __len__(self) -> int:
         return len(self.request)
@@ -50,6 +51,7 @@ class Batch:
             chunks = np.clip(prefill_tokens - before, 0, left)
         prefills = np.flatnonzero(chunks)
         decodes = np.flatnonzero(left == 0) if mixed or not len(prefills) else _NONE
+        self._decodes, self._prefills = decodes, prefills
         requests, decoding = self._requests, self.request[decodes]
         return Step(
             decode=decoding,
@@ -64,7 +66,7 @@ class Batch:
         )
 
     def advance(self, step: Step, produced: NDArray[np.int64], end_ps: int) -> tuple[NDArray[np.int64], ...]:
-        """Take the results of a pass.
+        """Take the results of the latest pass.
 
         Args:
             produced: answer tokens of each decoding request [d]; those beyond an answer's end are dropped.
@@ -73,8 +75,8 @@ class Batch:
             first: requests whose first token came; gaps_ps, counts: times between tokens of a request and how often each
             occurred; finished: requests that are done, no longer in the batch.
         """
-        decoding = np.isin(self.request, step.decode, assume_unique=True)
-        prefilling = np.isin(self.request, step.prefill, assume_unique=True)
+        decoding, prefilling = self._decodes, np.zeros(len(self), dtype=bool)
+        prefilling[self._prefills] = True
         wanted = self._requests.output_tokens[self.request]
         self.prefilled = self.prefilled.copy()
         self.prefilled[prefilling] += step.chunk_tokens
@@ -82,20 +84,21 @@ class Batch:
         new = np.zeros(len(self), dtype=np.int64)
         new[decoding] = np.minimum(produced, (wanted - self.generated)[decoding])
         new[first] = 1
-        gaps_ps, counts = self._gaps(decoding, new, end_ps)
+        gaps_ps, counts = self._gaps(new[decoding], self.last_token_ps[decoding], end_ps)
         self.generated = self.generated + new
         self.last_token_ps = np.where(new > 0, end_ps, self.last_token_ps)
         done = (self.generated == wanted) & (new > 0)
         first_requests, finished = self.request[first], self.request[done]
-        self._keep(~done)
+        if len(finished):
+            self._keep(~done)
         return first_requests, gaps_ps, counts, finished
 
     def _gaps(
-        self, decoding: NDArray[np.bool_], new: NDArray[np.int64], end_ps: int
+        self, new: NDArray[np.int64], last_ps: NDArray[np.int64], end_ps: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         # Tokens accepted together arrive together: the first waited, the others did not.
-        waited, counts = np.unique(end_ps - self.last_token_ps[decoding & (new > 0)], return_counts=True)
-        together = int(np.maximum(new[decoding] - 1, 0).sum())
+        waited, counts = np.unique(end_ps - last_ps[new > 0], return_counts=True)
+        together = int(np.maximum(new - 1, 0).sum())
         if together:
             waited, counts = np.append(waited, 0), np.append(counts, together)
         return waited, counts

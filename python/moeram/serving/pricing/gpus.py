@@ -47,6 +47,7 @@ class GpuPricer:
         self._model, self._cost, self._routed, self._network = model, cost, routed, network
         self._experts, self._dtype = experts, dtype
         self._work = ModelWork(model)
+        self._expert_bytes = model.expert_bytes
         room = self.gpus * cost.gpu.capacity_bytes - model.weight_bytes
         if room <= 0:
             raise CapacityError(
@@ -81,24 +82,23 @@ class GpuPricer:
 
     def _dense(self, work: StepWork) -> tuple[int, int, str]:
         dense, head, n = self._work, work.logit_tokens, self.gpus
-        layers = self._cost.roofline(
+        layers_ps, layers_bound = self._cost.one(
             dense.dense_bytes / n,
             2 * dense.dense_parameters * work.tokens / n,
             self._dtype,
             kernels=DENSE_KERNELS * self._model.layers,
         )
-        logits = self._cost.roofline(dense.head_bytes / n, 2 * dense.head_parameters * head / n, self._dtype)
-        return int(layers.time_ps + logits.time_ps), int(layers.bound_ps + logits.bound_ps), "analytic"
+        head_ps, head_bound = self._cost.one(dense.head_bytes / n, 2 * dense.head_parameters * head / n, self._dtype)
+        return layers_ps + head_ps, layers_bound + head_bound, "analytic"
 
     def _attention(self, work: StepWork) -> tuple[int, int, str]:
-        moved = (
-            np.array([work.attention_bytes + work.state_bytes + work.kv_written_bytes, work.prefill_attention_bytes])
-            / self.gpus
-        )
-        done = np.array([work.attention_ops, work.prefill_attention_ops]) / self.gpus
+        n, decoded = self.gpus, work.attention_bytes + work.state_bytes + work.kv_written_bytes
         # The floor of its kernels is in DENSE_KERNELS.
-        priced = self._cost.roofline(moved, done, self._dtype, kernels=0)
-        return int(priced.time_ps.sum()), int(priced.bound_ps.sum()), "analytic"
+        decode_ps, decode_bound = self._cost.one(decoded / n, work.attention_ops / n, self._dtype, kernels=0)
+        prompt_ps, prompt_bound = self._cost.one(
+            work.prefill_attention_bytes / n, work.prefill_attention_ops / n, self._dtype, kernels=0
+        )
+        return decode_ps + prompt_ps, decode_bound + prompt_bound, "analytic"
 
     def _experts_time(self, counts: NDArray[np.int64]) -> tuple[int, int, str]:
         model = self._model
@@ -126,7 +126,7 @@ class GpuPricer:
     def _moved(self, work: StepWork, counts: NDArray[np.int64]) -> dict[str, int]:
         return {
             **self._weights,
-            "memory/routed experts": int(np.count_nonzero(counts)) * self._model.expert_bytes,
+            "memory/routed experts": int(np.count_nonzero(counts)) * self._expert_bytes,
             "memory/kv read": work.attention_bytes + work.prefill_attention_bytes,
             "memory/kv written": work.kv_written_bytes,
             "memory/state": work.state_bytes,

@@ -62,6 +62,9 @@ class ModelWork:
             self.dense_operations + 2 * model.top_k * len(model.moe_layers) * model.expert_parameters
         )
         self._kinds = Counter(model.attention.kind(layer) for layer in range(model.layers))
+        # Read once: the model derives them from its shape each time.
+        self._kv_layer_bytes, self._kv_token_bytes = model.kv_layer_bytes, model.kv_bytes_per_token
+        self._state_bytes = model.state_bytes_per_sequence
         latent = model.attention.latent
         # Scores and values, a multiply-accumulate each; a latent is scored with its rotary part and summed without.
         self._ops_per_read_token = (
@@ -91,7 +94,7 @@ class ModelWork:
 
         A prompt's chunk attends to what is before it and, causally, to itself; windows and chunks limit it as at its middle.
         """
-        model, new = self.model, step.tokens_per_request
+        new = step.tokens_per_request
         # Tokens presented together read the same keys once and are scored one by one.
         decoded = int(self.read_tokens(step.context_tokens).sum())
         middle = step.chunk_start + (step.chunk_tokens + 1) // 2
@@ -101,10 +104,10 @@ class ModelWork:
         return StepWork(
             tokens=step.tokens,
             logit_tokens=len(step.decode) * new + len(step.prefill),
-            attention_bytes=decoded * model.kv_layer_bytes,
+            attention_bytes=decoded * self._kv_layer_bytes,
             attention_ops=decoded * new * self._ops_per_read_token,
-            prefill_attention_bytes=int(ends.sum()) * model.kv_layer_bytes,
+            prefill_attention_bytes=int(ends.sum()) * self._kv_layer_bytes,
             prefill_attention_ops=scored * self._ops_per_read_token,
-            state_bytes=2 * sequences * model.state_bytes_per_sequence,
-            kv_written_bytes=step.tokens * model.kv_bytes_per_token,
+            state_bytes=2 * sequences * self._state_bytes,
+            kv_written_bytes=step.tokens * self._kv_token_bytes,
         )

@@ -197,11 +197,11 @@ class NearMemoryPricer:
 
     def _roofline(self, moved: float, operations: float, logit_tokens: int) -> tuple[int, int]:
         n, layers = self.gpus, self._model.layers
-        body = self._cost.roofline(moved / n, operations / n, self._dtype, kernels=DENSE_KERNELS * layers)
-        head = self._cost.roofline(
+        body_ps, body_bound = self._cost.one(moved / n, operations / n, self._dtype, kernels=DENSE_KERNELS * layers)
+        head_ps, head_bound = self._cost.one(
             self._work.head_bytes / n, 2 * self._work.head_parameters * logit_tokens / n, self._dtype
         )
-        return int(body.time_ps + head.time_ps), int(body.bound_ps + head.bound_ps)
+        return body_ps + head_ps, body_bound + head_bound
 
     def _network_ps(self, work: StepWork) -> int:
         if self.gpus == 1:

@@ -46,7 +46,9 @@ class RoutedTokens:
     def _counts(self, topic: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         size = self.layers * self.experts
         total = np.zeros(size, dtype=np.int64)
-        for index in np.unique(topic).tolist():
+        if not len(topic):
+            return total.reshape(self.layers, self.experts)
+        for index in np.flatnonzero(np.bincount(topic)).tolist():
             pool = self._pools[index]
             rows = self._rng.integers(0, len(pool), int(tokens[topic == index].sum()))
             total += np.bincount(pool[rows].ravel(), minlength=size)
