@@ -83,6 +83,7 @@ StreamConfig make_config(const py::kwargs& given) {
   words.take("current", config.device.current_preset);
   words.take("stacks", config.stacks);
   words.take("mapper", config.mapper);
+  words.take("interleave", config.interleave);
   words.take("scheduler", config.options.controller.scheduler);
   words.take("refresh", config.options.controller.refresh);
   words.take("row_policy", config.options.controller.row_policy);

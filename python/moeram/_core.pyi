@@ -46,6 +46,7 @@ def run_stream(
     timing_cycles: dict[str, int] = ...,
     stacks: int = 1,
     mapper: str = "RoBaRaCoCh",
+    interleave: str = "",
     scheduler: str = "FRFCFS",
     refresh: str = "AllBank",
     row_policy: str = "OpenRowPolicy",

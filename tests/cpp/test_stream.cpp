@@ -19,8 +19,22 @@ StreamConfig config_of(const std::string& standard, const std::string& organizat
   return config;
 }
 
+// The address of a byte where neighbours alternate between nodes down to a level, digit by digit.
+Address interleaved_address(const Spec& spec, int level, std::int64_t byte) {
+  std::int64_t rest = byte / spec.transaction_bytes();
+  Address address{};
+  const auto take = [&](int l, int count) {
+    address[static_cast<std::size_t>(l)] = static_cast<std::int32_t>(rest % count);
+    rest /= count;
+  };
+  for (int l = 0; l <= level; ++l) take(l, spec.counts[static_cast<std::size_t>(l)]);
+  take(spec.column_level, spec.counts[static_cast<std::size_t>(spec.column_level)] / spec.prefetch);
+  for (int l = level + 1; l <= spec.row_level; ++l) take(l, spec.counts[static_cast<std::size_t>(l)]);
+  return address;
+}
+
 // Requests of each channel in the order in which it is offered them; streams of a group take turns in each channel.
-std::vector<std::vector<Request>> expand(const Spec& spec, const std::string& mapper_name, const std::vector<Stream>& streams) {
+std::vector<std::vector<Request>> expand(const Spec& spec, const std::string& mapper_name, const std::vector<Stream>& streams, int interleaved = 0) {
   const auto mapper = make_address_mapper(mapper_name, spec);
   std::vector<std::vector<Request>> out(static_cast<std::size_t>(spec.counts[0]));
   for (std::size_t channel = 0; channel < out.size(); ++channel) {
@@ -31,7 +45,8 @@ std::vector<std::vector<Request>> expand(const Spec& spec, const std::string& ma
         for (std::int64_t at = 0; at < streams[end].extent_bytes; at += streams[end].stride_bytes) {
           Request request;
           request.kind = streams[end].kind;
-          request.address = mapper->map(streams[end].base + at);
+          const std::int64_t byte = streams[end].base + at;
+          request.address = interleaved > 0 ? interleaved_address(spec, interleaved, byte) : mapper->map(byte);
           if (request.address[0] == static_cast<int>(channel)) lanes.back().push_back(request);
         }
       }
@@ -89,7 +104,7 @@ std::vector<Stream> random_streams(const Spec& spec, std::mt19937& random) {
 void compare(const StreamConfig& config, std::mt19937& random) {
   const Spec spec = resolve_device(config);
   const auto streams = random_streams(spec, random);
-  const auto requests = expand(spec, config.mapper, streams);
+  const auto requests = expand(spec, config.mapper, streams, spec.level(config.interleave));
   const auto result = run_streams(spec, config, streams);
   for (std::size_t channel = 0; channel < requests.size(); ++channel) {
     const int kind = result.kind_of_channel[channel];
@@ -116,6 +131,7 @@ TEST(stream, "Do streams give every command, cycle and statistic of the naive wa
   for (auto config : configs) {
     for (int i = 0; i < 6; ++i) {
       config.mapper = i % 3 == 2 ? "ChRaBaRoCo" : "RoBaRaCoCh";
+      config.interleave = i >= 3 && config.mapper == "RoBaRaCoCh" && config.standard != "DDR3" ? "bankgroup" : "";
       config.options.interval = i == 3 ? 9 : 0;
       config.options.controller.row_policy = i == 4 && config.standard.starts_with("DDR") && config.standard != "DDR3" ? "ClosedRowPolicy" : "OpenRowPolicy";
       config.options.controller.row_policy_cap = 4;

@@ -36,12 +36,12 @@ void split_over_channels(const StreamGeometry& geometry, const Stream& stream, s
   const std::int64_t stride = stream.stride_bytes / transaction;
   const std::int64_t common = std::gcd(stride, channels);
   const std::int64_t turn = channels / common;  // requests until the same channel comes again
-  const std::int64_t columns = geometry.transactions_per_row();
+  const std::int64_t span = geometry.span();
   for (std::int64_t i = 0; i < std::min(turn, stream.requests()); ++i) {
     const std::int64_t at = start + i * stride;
     const std::int64_t within = at / channels;
     lanes[static_cast<std::size_t>(at % channels)].push_back(
-        {stream.kind, within % columns, stride / common, ceil_div(stream.requests() - i, turn), within / columns, 1});
+        {stream.kind, within % span, stride / common, ceil_div(stream.requests() - i, turn), within / span * geometry.interleaved(), geometry.interleaved()});
   }
 }
 
@@ -74,14 +74,14 @@ void split_over_banks(const StreamGeometry& geometry, const Stream& stream, std:
 }
 
 // A part that goes on where the one before stopped is the same part.
-bool continues(const ChannelStream& a, const ChannelStream& b, std::int64_t columns) {
+bool continues(const ChannelStream& a, const ChannelStream& b, std::int64_t span) {
   if (a.kind != b.kind || a.step != b.step || a.block_step != b.block_step) return false;
   const std::int64_t end = a.first + a.count * a.step;
-  return b.first == end % columns && b.block == a.block + end / columns * a.block_step;
+  return b.first == end % span && b.block == a.block + end / span * a.block_step;
 }
 
 // Lonely lanes that follow each other are one.
-void append(ChannelProgram& program, StreamGroup&& group, std::int64_t columns) {
+void append(ChannelProgram& program, StreamGroup&& group, std::int64_t span) {
   if (group.empty()) return;
   if (group.size() > 1 || program.empty() || program.back().size() > 1) {
     program.push_back(std::move(group));
@@ -89,7 +89,7 @@ void append(ChannelProgram& program, StreamGroup&& group, std::int64_t columns) 
   }
   StreamLane& lane = program.back()[0];
   for (const auto& part : group[0]) {
-    if (continues(lane.back(), part, columns)) {
+    if (continues(lane.back(), part, span)) {
       lane.back().count += part.count;
     } else {
       lane.push_back(part);
@@ -98,6 +98,19 @@ void append(ChannelProgram& program, StreamGroup&& group, std::int64_t columns) 
 }
 
 }  // namespace
+
+int StreamGeometry::interleaved_level() const {
+  if (interleave.empty()) return 0;
+  const int level = spec.level(interleave);
+  if (level < 1 || level > spec.bank_level) {
+    const std::vector<std::string> allowed(spec.levels.begin() + 1, spec.levels.begin() + spec.bank_level + 1);
+    throw ConfigError("streams cannot alternate between nodes of level '" + interleave + "' of " + spec.standard + did_you_mean(interleave, allowed));
+  }
+  if (mapper != "RoBaRaCoCh") throw ConfigError("streams alternate between nodes of a level only with the address mapper RoBaRaCoCh");
+  return level;
+}
+
+std::int64_t StreamGeometry::interleaved() const { return interleave.empty() ? 1 : spec.nodes_at(interleaved_level()); }
 
 std::int64_t StreamGeometry::capacity_bytes() const {
   return std::int64_t{channels()} * spec.banks() * spec.counts[static_cast<std::size_t>(spec.row_level)] * transactions_per_row() * spec.transaction_bytes();
@@ -122,7 +135,7 @@ std::vector<ChannelProgram> split_streams(const StreamGeometry& geometry, const 
         if (!lanes[channel].empty()) groups[channel].push_back(std::move(lanes[channel]));
       }
     }
-    for (std::size_t channel = 0; channel < channels; ++channel) append(programs[channel], std::move(groups[channel]), geometry.transactions_per_row());
+    for (std::size_t channel = 0; channel < channels; ++channel) append(programs[channel], std::move(groups[channel]), geometry.span());
   }
   return programs;
 }

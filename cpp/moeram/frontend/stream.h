@@ -27,13 +27,20 @@ struct StreamGeometry {
   const Spec& spec;
   std::string mapper = "RoBaRaCoCh";  // or ChRaBaRoCo
   int stacks = 1;
+  // Neighbouring transactions of a channel alternate between the nodes of the levels down to this one ("bankgroup") before
+  // they go on in a row; empty: they go on in a row. Only with RoBaRaCoCh.
+  std::string interleave = {};
+  int interleaved_level() const;       // throws ConfigError
+  std::int64_t interleaved() const;    // banks between which neighbours alternate
+  // Transactions until all of these banks go on to another row.
+  std::int64_t span() const { return interleaved() * transactions_per_row(); }
   int channels() const { return stacks * spec.counts[0]; }
   std::int64_t transactions_per_row() const { return spec.counts[static_cast<std::size_t>(spec.column_level)] / spec.prefetch; }
   std::int64_t capacity_bytes() const;
 };
 
 // A stream's part in one channel: request i is transaction first + i * step, counted from the start of `block`, and
-// lies in block + (that / transactions per row) * block_step.
+// lies in block + (that / span) * block_step, plus the remainder modulo the interleaved banks.
 struct ChannelStream {
   int kind = kRead;
   std::int64_t first = 0;

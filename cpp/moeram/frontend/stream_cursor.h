@@ -14,8 +14,8 @@ class StreamCursor {
   bool finished() const { return lanes_.empty(); }
   // Of the request that is due: its kind and block (shifted) and column.
   int kind() const { return part_of(lanes_[due_]).kind; }
-  std::int64_t block() const { return true_block(lanes_[due_]) - shift_; }
-  std::int64_t column() const { return lanes_[due_].at % columns_; }
+  std::int64_t block() const { return lanes_[due_].block + lanes_[due_].at % interleaved_ - shift_; }
+  std::int64_t column() const { return lanes_[due_].at / interleaved_; }
   void advance();
 
   std::int64_t sent(int kind) const { return sent_[static_cast<std::size_t>(kind)]; }
@@ -38,18 +38,21 @@ class StreamCursor {
   struct Lane {
     const StreamLane* parts;
     std::size_t part = 0;
-    std::int64_t at = 0;    // transactions from the start of the part's block
+    std::int64_t at = 0;     // transactions within the span
+    std::int64_t block = 0;  // of the span
     std::int64_t left = 0;  // requests of the part, the due one included
+    // From one request to the next, before the carry.
+    std::int64_t on = 0, blocks_on = 0;
   };
   const ChannelStream& part_of(const Lane& lane) const { return (*lane.parts)[lane.part]; }
-  std::int64_t true_block(const Lane& lane) const { return part_of(lane).block + lane.at / columns_ * part_of(lane).block_step; }
   void begin_group();
   void begin_part(Lane& lane);
   void begin_epoch();
 
   const ChannelProgram& program_;
   const Spec& spec_;
-  std::int64_t columns_;
+  std::int64_t span_;
+  std::int64_t interleaved_;
   std::size_t next_group_ = 0;
   std::vector<Lane> lanes_;
   std::size_t due_ = 0;

@@ -8,8 +8,8 @@ namespace moeram {
 namespace {
 
 // Classes of rows make rows differ; then only whole rows may be shifted.
-int fixed_level(const Spec& spec, const Controller& controller) {
-  return spec.classes.size() > 1 ? spec.bank_level : controller.distinguished_level();
+int fixed_level(const StreamGeometry& geometry, const Controller& controller) {
+  return geometry.spec.classes.size() > 1 ? geometry.spec.bank_level : std::max(controller.distinguished_level(), geometry.interleaved_level());
 }
 
 }  // namespace
@@ -20,13 +20,17 @@ StreamChannel::StreamChannel(const StreamGeometry& geometry, int channel, const 
       options_(options),
       controller_(geometry.spec, channel % geometry.spec.counts[0], options.controller),
       cursor_(program, geometry),
-      frame_(geometry.spec, fixed_level(geometry.spec, controller_)),
+      frame_(geometry.spec, fixed_level(geometry, controller_)),
       added_(controller_.counts().size(), 0) {
   due_.address.fill(0);
   due_.address[0] = controller_.channel();
   if (!controller_.hasten_refresh(options.refresh_phase)) {
     if (options.refresh_phase > 0) throw ConfigError("refresh manager " + controller_.refresh().name() + " cannot start in the middle of its interval");
     options_.fold = false;
+  }
+  if (controller_.refresh().next_event() <= 0) {
+    throw ConfigError("a refresh phase of " + std::to_string(options.refresh_phase) + " cycles is not below the interval of refresh manager " +
+                      controller_.refresh().name());
   }
 }
 
@@ -55,13 +59,13 @@ StreamChannelResult StreamChannel::run(const std::atomic<bool>* cancelled) {
 void StreamChannel::offer() {
   accepted_ = false;
   if (cursor_.finished() || next_offer_ > controller_.now()) return;
-  due_.kind = cursor_.kind();
-  frame_.place(cursor_.block(), due_.address);
-  due_.address[static_cast<std::size_t>(geometry_.spec.column_level)] = static_cast<std::int32_t>(cursor_.column());
   if (refused_) {
     controller_.refuse_again(due_, 1);
     return;
   }
+  due_.kind = cursor_.kind();
+  if (cursor_.block() != placed_block_) frame_.place(placed_block_ = cursor_.block(), due_.address);
+  due_.address[static_cast<std::size_t>(geometry_.spec.column_level)] = static_cast<std::int32_t>(cursor_.column());
   accepted_ = controller_.send(due_);
   refused_ = !accepted_;
   if (refused_) return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 
 #include "moeram/controller/controller.h"
 #include "moeram/frontend/stream_cursor.h"
@@ -54,6 +55,7 @@ class StreamChannel {
   StreamCursor cursor_;
   Frame frame_;
   Request due_;
+  std::int64_t placed_block_ = std::numeric_limits<std::int64_t>::min();  // of due_.address
   bool refused_ = false;
   bool accepted_ = false;  // in this cycle
   Cycle next_offer_ = 0;

@@ -14,10 +14,7 @@ StreamRunResult run_streams(const Spec& spec, const StreamConfig& config, const 
   if (config.stacks < 1 || config.threads < 1 || config.options.interval < 0 || config.options.refresh_phase < 0) {
     throw ConfigError("a stream run needs at least one stack and thread, and neither a negative interval nor refresh phase");
   }
-  if (spec.refresh && config.options.refresh_phase >= spec.refresh->interval) {
-    throw ConfigError("the refresh phase must lie below the refresh interval of " + std::to_string(spec.refresh->interval) + " cycles");
-  }
-  const StreamGeometry geometry{spec, config.mapper, config.stacks};
+  const StreamGeometry geometry{spec, config.mapper, config.stacks, config.interleave};
   const auto programs = split_streams(geometry, streams);
 
   // Channels see nothing of each other and start alike, so equal programs give equal results.

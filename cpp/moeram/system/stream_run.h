@@ -15,6 +15,7 @@ struct StreamConfig {
   std::string standard;  // name or path
   DeviceOptions device;
   std::string mapper = "RoBaRaCoCh";
+  std::string interleave;  // see StreamGeometry
   int stacks = 1;
   StreamOptions options;
   int threads = 1;

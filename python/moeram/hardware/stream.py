@@ -37,7 +37,8 @@ class StreamMemory:
     """Stacks of one standard ("HBM3", "DDR5@2.0" or the path of a standard's file) and their controllers.
 
     Addresses spread over the channels of all stacks one transaction each (RoBaRaCoCh, the channel is the lowest digit)
-    or channel after channel (ChRaBaRoCo). sizes and timing_cycles override the presets. energy: count it, with the presets
+    or channel after channel (ChRaBaRoCo). interleave: the level down to which neighbouring transactions of a channel
+    alternate ("bankgroup", as around GPUs) before they go on in a row; empty: they go on in a row. sizes and timing_cycles override the presets. energy: count it, with the presets
     `voltage` and `current`; only standards with an energy model.
     """
 
@@ -48,6 +49,7 @@ class StreamMemory:
     timing_cycles: dict[str, int] = field(default_factory=dict)
     stacks: int = 1
     mapper: str = "RoBaRaCoCh"
+    interleave: str = ""
     scheduler: str = "FRFCFS"
     refresh: str = "AllBank"
     row_policy: str = "OpenRowPolicy"

@@ -11,6 +11,10 @@ class PerBankRefresh : public RefreshManager {
   void tick(Cycle now, MemoryPort& port) override;
   Cycle next_event() const override { return next_; }
   void canonical(Cycle now, std::vector<std::int64_t>& out) const override { out.insert(out.end(), {next_ - now, turn_}); }
+  bool hasten(Cycle cycles) override {
+    next_ -= cycles;
+    return true;
+  }
   std::string name() const override { return "PerBank"; }
 
  private:
