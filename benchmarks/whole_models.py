@@ -1,0 +1,152 @@
+"""The full decode steps that run.py times. Alone: one of them in this process, printed as JSON.
+
+python benchmarks/whole_models.py olmoe --memo FOLDER [--no-reuse] [--channels-only] [--routing FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import moeram
+from moeram.experiment import load, run
+from moeram.experiment.options import Experiment
+from moeram.experiment.prepare import open_source
+from moeram.hardware import Stream, StreamMemory, StreamOptions, run_streams, shared_memo, tokens_per_expert
+from moeram.model import load_model
+
+BATCH = 16
+SWITCHES = ("all", "channels", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """weight_bytes: read in the step. commands: DRAM commands of all chips or stacks. folded_share: None where nothing folds."""
+
+    wall_s: float
+    cpu_s: float
+    weight_bytes: int
+    commands: int
+    step_us: float
+    folded_share: float | None = None
+
+
+def near_memory(name: str, routing: str | None = None, **values: Any) -> Callable[[Path | None, str], Measured]:
+    """A step of one placement and one batch on a near-memory system."""
+
+    def measure(folder: Path | None, reuse: str) -> Measured:
+        source: dict[str, Any] = {"routing.source": "synthetic", "routing.path": None}
+        if routing is not None and folder is not None:
+            source = {"routing.source": "trace", "routing.path": folder / routing}
+        values_now = {"batch": BATCH, "samples": 1, "placements": "topic_aware", **source, **values}
+        values_now |= {"kernel_memo": reuse == "all", "reuse_identical_channels": reuse != "none"}
+        experiment = load(name, values=values_now)
+        # One step: a batch of the first topic.
+        topics = open_source(experiment.routing, load_model(experiment.model), seed=experiment.seed).topics[:1]
+        experiment = load(name, values={**values_now, "topics": topics})
+        begin, cpu = time.perf_counter(), time.process_time()
+        record = run(experiment)
+        wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
+        points = record["points"]
+        return Measured(
+            wall_s=wall_s,
+            cpu_s=cpu_s,
+            weight_bytes=int(points["weight_bytes"][0]),
+            commands=sum(record.commands.values()) * record.resolved["system"]["chips"],
+            step_us=float(points["step_time_us"][0]),
+        )
+
+    return measure
+
+
+def gpu_memory(standard: str) -> StreamMemory:
+    """Ten stacks of HBM3 as they stand around a GPU."""
+    edition = standard.partition("@")[2]
+    if edition == "2.1":
+        return StreamMemory(
+            standard=standard,
+            organization="HBM3_16Gb_8hi",
+            timing="HBM3_6400Mbps",
+            sizes={"channel": 16},
+            stacks=10,
+            interleave="bankgroup",
+        )
+    return StreamMemory(
+        standard=standard, organization="HBM3_8Gb", timing="HBM3_2Gbps", sizes={"channel": 16}, stacks=10
+    )
+
+
+def expert_streams(experiment: Experiment, memory: StreamMemory) -> list[Stream]:
+    """The weights of the experts that one batch activates, layer after layer, as they lie one after the other."""
+    model = load_model(experiment.model)
+    source = open_source(experiment.routing, model, seed=experiment.seed)
+    draws = source.draw(0, BATCH, np.random.default_rng(experiment.seed))
+    counts = tokens_per_expert(draws[None], model.experts)[0]
+    layer, expert = np.nonzero(counts)
+    # Each expert fills whole stripes over all channels (here 10 stacks x 16 channels x 32 bytes), at most one is padding.
+    stripe = memory.stacks * memory.sizes["channel"] * 32
+    size = -(-model.expert_bytes // stripe) * stripe
+    return [Stream(base_bytes=int(index) * size, extent_bytes=size) for index in layer * model.experts + expert]
+
+
+def mixtral_on_gpu(standard: str) -> Callable[[Path | None, str], Measured]:
+    """Mixtral's activated experts read once over ten stacks."""
+
+    def measure(folder: Path | None, reuse: str) -> Measured:
+        values: dict[str, Any] = {"batch": BATCH, "samples": 1, "routing.source": "synthetic"}
+        if folder is not None:
+            values |= {"routing.source": "trace", "routing.path": folder / "mixtral-8x7b.npz"}
+        experiment = load("mixtral_stratum_l", values=values)
+        memory = gpu_memory(standard)
+        options = StreamOptions(fold=reuse == "all", reuse_identical_channels=reuse != "none")
+        begin, cpu = time.perf_counter(), time.process_time()
+        times = run_streams(
+            expert_streams(experiment, memory), memory, options, shared_memo() if reuse == "all" else None
+        )
+        wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
+        return Measured(
+            wall_s=wall_s,
+            cpu_s=cpu_s,
+            weight_bytes=times.total_bytes,
+            commands=sum(times.total(times.commands).values()),
+            step_us=times.time_ps / 1e6,
+            folded_share=times.folded_share,
+        )
+
+    return measure
+
+
+CASES: dict[str, tuple[str, Callable[[Path | None, str], Measured]]] = {
+    "olmoe": ("OLMoE on Stratum-S", near_memory("olmoe_stratum_s", "olmoe-1b-7b.npz")),
+    "mixtral": ("Mixtral-8x7B on Stratum-L", near_memory("mixtral_stratum_l", "mixtral-8x7b.npz")),
+    "scout": (
+        "Llama-4-Scout on Stratum-XL",
+        near_memory("quickstart", model="llama-4-scout", hardware="stratum_xl"),
+    ),
+    "gpu": ("Mixtral-8x7B read by a GPU over 10 stacks of HBM3@2.1", mixtral_on_gpu("HBM3@2.1")),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--reuse", choices=SWITCHES, default="all")
+    parser.add_argument("--routing", type=Path)
+    arguments = parser.parse_args()
+    _, measure = CASES[arguments.case]
+    first = measure(arguments.routing, arguments.reuse)
+    again = measure(arguments.routing, arguments.reuse)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**first.__dict__, "again_s": again.wall_s, "peak_mb": peak_mb, "version": moeram.__version__}))
+
+
+if __name__ == "__main__":
+    main()
