@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError, MoeramError, TraceError, did_you_mean
 from moeram.experiment.batches import Batches, apportion, mixed_batches, one_topic_batches, topic_shares
-from moeram.experiment.options import Experiment
+from moeram.experiment.options import Experiment, TopicPredictionOptions
 from moeram.experiment.sources import open_source
 from moeram.hardware import CycleOptions, System, cycle, load_system, require_near_memory
 from moeram.model import MoEModel, load_model
@@ -51,7 +51,7 @@ def prepare(experiment: Experiment) -> Prepared:
     fits = budget is None or _attempt(lambda: _fits_buffers(experiment, model, system, budget), complaints)
     if source is not None:
         topics = _attempt(lambda: _topics(experiment, source), complaints)
-        confusion = _attempt(lambda: _confusion(experiment, source), complaints)
+        confusion = _attempt(lambda: topic_confusion(experiment.topic_prediction, source), complaints)
         if topics is not None and fits:
             _attempt(lambda: _enough_tokens(experiment, source, topics), complaints)
     if not complaints:
@@ -117,8 +117,12 @@ def _fits_buffers(experiment: Experiment, model: MoEModel, system: System, budge
     return True
 
 
-def _confusion(experiment: Experiment, source: RoutingSource) -> NDArray[np.float64]:
-    prediction = experiment.topic_prediction
+def topic_confusion(prediction: TopicPredictionOptions, source: RoutingSource) -> NDArray[np.float64]:
+    """Return what is taken for what, shares [topic, taken for].
+
+    Raises:
+        MoeramError: the file of the confusion is malformed or of other topics.
+    """
     if prediction.confusion is not None:
         return read_confusion(prediction.confusion, source.topics)
     return confusion_of_accuracy(len(source.topics), 1.0 if prediction.accuracy is None else prediction.accuracy)

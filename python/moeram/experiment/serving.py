@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from moeram.errors import ConfigError, did_you_mean
+from moeram.experiment.prepare import topic_confusion
 from moeram.experiment.serving_options import ServingExperiment
 from moeram.experiment.sources import open_source
 from moeram.hardware import load_system, require_near_memory
@@ -78,7 +79,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     begin = time.perf_counter()
     model, system = load_model(experiment.model), load_serving_system(experiment.system)
     source = open_source(experiment.routing, model, experiment.seed)
-    requests = _requests(experiment, len(source.topics))
+    requests = _requests(experiment, source)
     pricer = make_pricer(experiment, model, system, source)
     _check_cost(experiment, system)
     record = serve(requests, pricer, experiment.batching, seed=experiment.seed, progress=progress)
@@ -199,7 +200,7 @@ def _cost(
     )
 
 
-def _requests(experiment: ServingExperiment, topics: int) -> Requests:
+def _requests(experiment: ServingExperiment, source: RoutingSource) -> Requests:
     wanted, rng = experiment.requests, np.random.default_rng([experiment.seed, 7])
     if wanted.path is not None:
         requests = read_requests(wanted.path)
@@ -215,7 +216,10 @@ def _requests(experiment: ServingExperiment, topics: int) -> Requests:
             output_tokens=wanted.output_tokens,
             rng=rng,
         )
-    return requests.with_topics(np.ones(topics), rng)
+    requests = requests.with_topics(np.ones(len(source.topics)), rng)
+    # A stream of its own, so that a better prediction changes nothing else.
+    confusion = topic_confusion(experiment.topic_prediction, source)
+    return requests.taken_for(confusion, np.random.default_rng([experiment.seed, 8]))
 
 
 def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:
@@ -223,6 +227,9 @@ def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:
         f"requests: {requests.source}, {len(requests)} of them, topics drawn uniformly",
         "tokens of a step are drawn independently from held-out tokens of their topic",
     ]
+    wrong = float((requests.believed_topic != requests.topic).mean())
+    if wrong:
+        notes.append(f"{wrong:.1%} of the requests are taken for another topic by batching and placement")
     if not system.in_paper:
         notes.append(f"{system.name} is not a published system: {system.description}")
     return tuple(notes)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from moeram.errors import did_you_mean
 from moeram.experiment.options import (
     RoutingOptions,
+    TopicPredictionOptions,
     config_name,
     existing_path,
     phi_rows,
@@ -97,7 +98,7 @@ class LimitOptions(Options):
 class ServingExperiment(Options):
     """One complete serving experiment. Model, system: a shipped name or a path.
 
-    measured: tables of measured kernel times (docs/hardware.md). cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
+    topic_prediction: how well topics are known to batching and placement; tokens follow the true one. measured: tables of measured kernel times (docs/hardware.md). cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
     work before are not simulated again.
     """
 
@@ -110,6 +111,7 @@ class ServingExperiment(Options):
     batching: BatchingOptions = BatchingOptions()
     schedule: ScheduleOptions = ScheduleOptions()
     placement: PlacementOptions = PlacementOptions()
+    topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     limits: LimitOptions = LimitOptions()
     measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
     cost: CostOptions | None = None
@@ -124,7 +126,11 @@ class ServingExperiment(Options):
 
     def input_paths(self) -> tuple[str, ...]:
         """Return the files and folders that it reads: recorded routing, requests, measured tables."""
-        return tuple(path for path in (self.routing.path, self.requests.path, *self.measured) if path is not None)
+        return tuple(
+            path
+            for path in (self.routing.path, self.requests.path, self.topic_prediction.confusion, *self.measured)
+            if path is not None
+        )
 
     def machines(self) -> dict[str, Any]:
         """Return model and system in full, as plain values."""

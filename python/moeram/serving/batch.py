@@ -26,9 +26,10 @@ class Batch:
         return len(self.request)
 
     @property
-    def topic(self) -> NDArray[np.int64]:
-        """Topics of the running requests."""
-        return self._requests.topic[self.request]
+    def believed_topic(self) -> NDArray[np.int64]:
+        """Topics that the running requests are taken for."""
+        assert self._requests.believed_topic is not None
+        return self._requests.believed_topic[self.request]
 
     @property
     def reserved_tokens(self) -> int:
@@ -61,6 +62,7 @@ class Batch:
             chunk_tokens=chunks[prefills],
             chunk_start=self.prefilled[prefills],
             prefill_topic=requests.topic[self.request[prefills]],
+            believed_topic=self.believed_topic[np.concatenate([decodes, prefills])],
             tokens_per_request=tokens_per_request,
             start_ps=now_ps,
         )

@@ -37,7 +37,7 @@ class BatchingOptions(Options):
 class Waiting:
     """The queue as a policy sees it: columns [w] in order of arrival, int64.
 
-    need_tokens: keys and values that a request needs until its end. running_topic: topics of the batch [r]. free_requests,
+    topic: what it is taken for. need_tokens: keys and values that a request needs until its end. running_topic: topics of the batch [r]. free_requests,
     free_tokens: room in the batch and in the cache.
     """
 

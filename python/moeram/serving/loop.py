@@ -71,6 +71,8 @@ class _Queue:
 
     def __init__(self, requests: Requests, need_tokens: NDArray[np.int64], options: BatchingOptions) -> None:
         self._requests, self._need_tokens = requests, need_tokens
+        assert requests.believed_topic is not None
+        self._believed = requests.believed_topic
         self._policy, self._most = make_batching(options), options.max_requests
         self._waiting = np.zeros(0, dtype=np.int64)
         self._arrived = 0
@@ -88,9 +90,9 @@ class _Queue:
             return self._waiting[:0]
         waiting = Waiting(
             arrival_ps=self._requests.arrival_ps[self._waiting],
-            topic=self._requests.topic[self._waiting],
+            topic=self._believed[self._waiting],
             need_tokens=self._need_tokens[self._waiting],
-            running_topic=batch.topic,
+            running_topic=batch.believed_topic,
             free_requests=self._most - len(batch),
             free_tokens=capacity_tokens - batch.reserved_tokens,
             now_ps=now_ps,

@@ -17,6 +17,7 @@ class Requests:
     """n requests in order of arrival.
 
     arrival_ps, prompt_tokens, output_tokens, topic: int64 [n]; lengths are at least 1, topic indexes the topics of the routing.
+    believed_topic: what each is taken for by batching and placement, int64 [n]; its tokens follow the true topic. None: the true one.
     source: where they come from, for the record.
 
     Raises:
@@ -28,13 +29,16 @@ class Requests:
     output_tokens: NDArray[np.int64]
     topic: NDArray[np.int64]
     source: str
+    believed_topic: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        if self.believed_topic is None:
+            object.__setattr__(self, "believed_topic", self.topic)
         if not len(self):
             raise TraceError(f"{self.source}: no requests")
-        for name in ("prompt_tokens", "output_tokens", "topic"):
+        for name in ("prompt_tokens", "output_tokens", "topic", "believed_topic"):
             column = getattr(self, name)
-            least = 0 if name == "topic" else 1
+            least = 0 if name.endswith("topic") else 1
             if column.shape != self.arrival_ps.shape:
                 raise TraceError(f"{self.source}: {name} of shape {column.shape} for {len(self)} requests")
             if (column < least).any():
@@ -66,16 +70,23 @@ class Requests:
         """
         if count > len(self):
             raise TraceError(f"{self.source}: {count} requests are wanted, it has {len(self)}")
-        columns = ("arrival_ps", "prompt_tokens", "output_tokens", "topic")
+        columns = ("arrival_ps", "prompt_tokens", "output_tokens", "topic", "believed_topic")
         return replace(self, **{name: getattr(self, name)[:count] for name in columns})
 
     def arriving_at(self, rate_per_s: float, rng: np.random.Generator) -> Requests:
         """Return the same requests with Poisson arrivals of this rate, the first at time 0."""
         return replace(self, arrival_ps=poisson_arrivals_ps(len(self), rate_per_s, rng))
 
+    def taken_for(self, confusion: NDArray[np.float64], rng: np.random.Generator) -> Requests:
+        """Return the same requests, each taken for a topic by the row of its own in confusion [topic, taken for], shares."""
+        chance = np.cumsum(confusion / confusion.sum(axis=1, keepdims=True), axis=1)[self.topic]
+        believed = (rng.random((len(self), 1)) >= chance[:, :-1]).sum(axis=1)
+        return replace(self, believed_topic=believed.astype(np.int64))
+
     def with_topics(self, shares: NDArray[np.float64], rng: np.random.Generator) -> Requests:
         """Return the same requests with topics drawn by their shares [topics]."""
-        return replace(self, topic=rng.choice(len(shares), size=len(self), p=shares / shares.sum()).astype(np.int64))
+        topic = rng.choice(len(shares), size=len(self), p=shares / shares.sum()).astype(np.int64)
+        return replace(self, topic=topic, believed_topic=topic)
 
 
 def poisson_arrivals_ps(count: int, rate_per_s: float, rng: np.random.Generator) -> NDArray[np.int64]:

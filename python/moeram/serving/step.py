@@ -19,7 +19,7 @@ class Step:
     decode: requests [d] that produce tokens; context_tokens: what each of them attends to, its new tokens included.
     tokens_per_request: tokens each of them presents (1, or the drafted ones and one more under speculation).
     prefill: requests [p] with a part of their prompt in this pass: chunk_tokens of it behind chunk_start that were done before.
-    topic, prefill_topic: of the requests. start_ps: when it begins. All arrays int64.
+    topic, prefill_topic: of the requests. believed_topic: what they are taken for, decoding ones first, None: their own. start_ps: when it begins. All arrays int64.
     """
 
     decode: NDArray[np.int64]
@@ -29,6 +29,7 @@ class Step:
     chunk_tokens: NDArray[np.int64]
     chunk_start: NDArray[np.int64]
     prefill_topic: NDArray[np.int64]
+    believed_topic: NDArray[np.int64] | None = None
     tokens_per_request: int = 1
     start_ps: int = 0
 

@@ -122,7 +122,9 @@ class NearMemoryPricer:
 
     def _place(self, step: Step) -> int:
         """Take the placement of the batch's most frequent topic; return the time of moving rows (stratum.md 3.4, U22)."""
-        topics = np.concatenate([step.topic, step.prefill_topic])
+        topics = step.believed_topic
+        if topics is None:
+            topics = np.concatenate([step.topic, step.prefill_topic])
         wanted = int(np.bincount(topics).argmax())
         before, self._placed = self._placed, wanted if self._placed is None or self._options.swap else self._placed
         if before is None or before == self._placed:
