@@ -47,25 +47,24 @@ void Controller::prepare(Request& request) const {
   request.bank = device_.bank_of(request.address);
 }
 
-bool Controller::send(Request request) {
+bool Controller::offer(Request& request) {
   count_attempts(request.kind, 1);
-  const bool is_write = request.kind == kWrite;
-  RequestQueue& queue = is_write ? write_ : read_;
+  RequestQueue& queue = request.kind == kWrite ? write_ : read_;
   if (queue.full() && (request.kind != kRead || write_.empty())) return false;
-  prepare(request);
+  if (request.final_command < 0) prepare(request);
   if (request.kind == kRead) {
     const auto same = [&](const Request& write) { return same_target(request, write); };
     if (write_.find_in_bank(request, same) != RequestQueue::kNone) {
-      request.depart = now_ + 1;
       pending_.push_back(request);
+      pending_.back().depart = now_ + 1;
       quiet_ = false;
       return true;
     }
   }
-  request.arrive = now_;
-  const bool accepted = queue.push(request);
-  if (accepted) quiet_ = false;
-  return accepted;
+  if (!queue.push(request)) return false;
+  queue.newest().arrive = now_;
+  quiet_ = false;
+  return true;
 }
 
 bool Controller::send_first(Request request) {
@@ -95,7 +94,7 @@ void Controller::serve(int bus) {
   Request& request = choice.queue->at(choice.slot);
   row_policy_->on_choice(choice.command, request, *this);
   for (const auto& listener : listeners_) listener->on_command(now_, choice.command, request);
-  count_row_state(request);
+  count_row_state(request, choice.command);
   issue(choice);
   quiet_ = false;
 }
@@ -167,9 +166,9 @@ bool Controller::closes_a_row_in_use(const Choice& choice) const {
   return false;
 }
 
-void Controller::count_row_state(Request& request) {
+void Controller::count_row_state(Request& request, int command) {
   if (request.counted || !spec_.counts_row_state[static_cast<std::size_t>(request.final_command)]) return;
-  request.counted = true;
+  if (command != request.final_command) request.counted = true;  // else it is copied at once, see finish()
   const bool read = request.kind == kRead;
   auto& s = statistics_;
   const auto add = [&](std::int64_t& all, std::int64_t& reads, std::int64_t& writes, std::vector<std::int64_t>& cores) {
@@ -206,6 +205,7 @@ void Controller::finish(const Choice& choice) {
   if (request.kind == kRead) {
     pending_.push_back(request);
     pending_.back().depart = now_ + spec_.read_latency;
+    pending_.back().counted = spec_.counts_row_state[static_cast<std::size_t>(request.final_command)];
   }
   if (sink_ == nullptr) {
     take_out(choice);

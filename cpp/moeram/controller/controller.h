@@ -42,7 +42,9 @@ class Controller : public MemoryPort {
  public:
   Controller(const Spec& spec, int channel, const ControllerOptions& options);
 
-  bool send(Request request) override;
+  bool send(Request request) override { return offer(request); }
+  // The same; leaves the caller's request prepared (its final_command is set), which another offer of it can use.
+  bool offer(Request& request);
   bool send_first(Request request) override;
   void refuse_again(const Request& request, std::int64_t times) override;
 
@@ -113,7 +115,7 @@ class Controller : public MemoryPort {
   bool every_bus_held();
   void update_write_mode();
   bool closes_a_row_in_use(const Choice& choice) const;
-  void count_row_state(Request& request);
+  void count_row_state(Request& request, int command);
   void issue(const Choice& choice);
   void finish(const Choice& choice);
   void take_out(const Choice& choice);

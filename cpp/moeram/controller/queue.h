@@ -34,6 +34,7 @@ class RequestQueue {
   // Slots from the oldest to the newest; kNone ends.
   int first() const { return first_; }
   int next(int slot) const { return entry(slot).next; }
+  Request& newest() { return at(last_); }
   Request& at(int slot) { return slots_[static_cast<std::size_t>(slot)].request; }
   const Request& at(int slot) const { return slots_[static_cast<std::size_t>(slot)].request; }
 

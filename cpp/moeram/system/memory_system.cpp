@@ -12,33 +12,35 @@ MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<Add
   wake_.assign(channels_.size(), 0);
 }
 
-bool MemorySystem::send(const Request& request) {
+bool MemorySystem::send(Request& request) {
   const auto channel = static_cast<std::size_t>(request.address[0]);
   Controller& controller = *channels_[channel];
   if (controller.now() < now_) controller.pass(now_ - controller.now());
-  if (!controller.send(request)) return false;
+  if (!controller.offer(request)) return false;
   ++accepted_[static_cast<std::size_t>(request.kind)];
   wake_[channel] = next_event_ = now_ + 1;
   return true;
 }
 
-// What was refused is offered again: the last address is often the next one.
-const Address& MemorySystem::map(std::int64_t byte_address) {
-  if (byte_address != mapped_byte_address_ || !mapped_) {
-    mapped_address_ = mapper_->map(byte_address);
-    mapped_byte_address_ = byte_address;
-    mapped_ = true;
+// What was refused is offered again, so the last request is kept. Fields are written only where they change: reading
+// many of them at once right after one was written stalls the processor.
+Request& MemorySystem::request_of(int kind, std::int64_t byte_address) {
+  if (byte_address != last_.byte_address || last_.kind < 0) {
+    last_.address = mapper_->map(byte_address);
+    last_.byte_address = byte_address;
+    last_.final_command = -1;
   }
-  return mapped_address_;
+  if (kind != last_.kind) {
+    last_.kind = kind;
+    last_.final_command = -1;
+  }
+  return last_;
 }
 
 bool MemorySystem::send(int kind, std::int64_t byte_address, int source, std::uint64_t tag) {
-  Request request;
-  request.kind = kind;
-  request.byte_address = byte_address;
-  request.address = map(byte_address);
-  request.source = source;
-  request.tag = tag;
+  Request& request = request_of(kind, byte_address);
+  if (request.source != source) request.source = source;
+  if (request.tag != tag) request.tag = tag;
   return send(request);
 }
 
@@ -49,7 +51,9 @@ bool MemorySystem::send(int kind, const Address& address) {
   return send(request);
 }
 
-void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) { refuse_again(kind, map(byte_address), times); }
+void MemorySystem::refuse_again(int kind, std::int64_t byte_address, std::int64_t times) {
+  refuse_again(kind, request_of(kind, byte_address).address, times);
+}
 
 void MemorySystem::refuse_again(int kind, const Address& address, std::int64_t times) {
   channels_[static_cast<std::size_t>(address[0])]->count_attempts(kind, times);

@@ -40,9 +40,9 @@ class MemorySystem : public RequestTarget {
   std::int64_t accepted(int kind) const { return accepted_[static_cast<std::size_t>(kind)]; }
 
  private:
-  bool send(const Request& request);
+  bool send(Request& request);
   void tick_channels();
-  const Address& map(std::int64_t byte_address);
+  Request& request_of(int kind, std::int64_t byte_address);
 
   std::shared_ptr<const Spec> spec_;
   std::unique_ptr<AddressMapper> mapper_;
@@ -50,9 +50,7 @@ class MemorySystem : public RequestTarget {
   std::vector<std::int64_t> accepted_ = {0, 0};
   Cycle now_ = 0;
   std::uint64_t version_ = 0;
-  std::int64_t mapped_byte_address_ = 0;
-  Address mapped_address_{};
-  bool mapped_ = false;
+  Request last_;  // by byte address
   std::vector<Cycle> wake_;  // [channel] no tick before this one does anything unless a request comes
   Cycle next_event_ = 0;     // the least of them
 };
