@@ -124,8 +124,10 @@ bool StreamChannel::folds() const { return !cursor_.finished() && cursor_.turn()
 
 // Between two refreshes.
 void StreamChannel::fold_turns() {
-  if (epoch_ != cursor_.epoch()) {
+  const int row_class = controller_.device().class_of_row(static_cast<std::int32_t>(cursor_.finished() ? 0 : frame_.row_of(cursor_.block())));
+  if (epoch_ != cursor_.epoch() || row_class_ != row_class) {
     epoch_ = cursor_.epoch();
+    row_class_ = row_class;
     turns_.forget_moments();
     refreshes_.forget_moments();
     turns_done_ = refreshes_done_ = false;

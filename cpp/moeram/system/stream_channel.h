@@ -66,8 +66,9 @@ class StreamChannel {
   std::int64_t from_zero_seen_ = 0;
   Repeats turns_, refreshes_;
   std::int64_t epoch_ = -1;
+  int row_class_ = 0;  // of the row that is due
   int tries_left_ = kTries;  // at turns that did not come back
-  bool turns_done_ = false, refreshes_done_ = false;  // nothing more to gain until a refresh, until the parts change
+  bool turns_done_ = false, refreshes_done_ = false;  // nothing more to gain until a refresh, until the parts or the class of rows change
 };
 
 }  // namespace moeram
