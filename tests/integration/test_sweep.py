@@ -127,10 +127,12 @@ def indexed(folder):
 
 
 def start(folder, workers):
+    # A shell that starts the tests in the background leaves SIGINT ignored, which children inherit.
+    main = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from moeram.cli.main import main; main()"
     command = [
         sys.executable,
-        "-m",
-        "moeram.cli.main",
+        "-c",
+        main,
         "sweep",
         "mixtral_h100_x2",
         "--over",

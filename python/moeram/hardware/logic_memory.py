@@ -42,6 +42,11 @@ class LogicMemory(Options):
         return self
 
     @property
+    def reads_weights_for_each_token(self) -> bool:
+        """Whether an expert's weights are read anew for each of its tokens."""
+        return False
+
+    @property
     def awake(self) -> float:
         """Share of the time that refresh leaves."""
         return 1 - self.refresh_ns / self.refresh_interval_ns

@@ -26,8 +26,18 @@ class ComputingMemory(Protocol):
     capacity_bytes: int
 
     @property
+    def reads_weights_for_each_token(self) -> bool:
+        """Whether an expert's weights are read anew for each of its tokens."""
+        ...
+
+    @property
     def peak_bytes_per_ps(self) -> float:
         """What its units read at most."""
+        ...
+
+    @property
+    def peak_operations_per_ps(self) -> float:
+        """What its units compute at most."""
         ...
 
     def expert_ps(self, tokens: NDArray[np.int64], model: MoEModel) -> Priced:

@@ -76,6 +76,11 @@ class PimMemory(Options):
         return self.channels * self.banks_per_pseudochannel
 
     @property
+    def reads_weights_for_each_token(self) -> bool:
+        """Whether an expert's weights are read anew for each of its tokens."""
+        return True
+
+    @property
     def awake(self) -> float:
         """Share of the time that refresh leaves."""
         return 1 - self.refresh_ns / self.refresh_interval_ns

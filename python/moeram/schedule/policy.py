@@ -113,5 +113,6 @@ def objective_ps(observation: Observation, on_memory: NDArray[np.bool_], memory_
 def _require(name: str, array: Times, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise EngineError(f"{name} of an observation has the shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all() or (array < 0).any():
+    # Comparisons with nan are false.
+    if array.size and not (array.min() >= 0 and array.max() < np.inf):
         raise EngineError(f"{name} of an observation must be finite and not negative")

@@ -84,6 +84,8 @@ class GpuPimPricer:
                 "gpu": self.gpus * gpu.peak_flops_per_ps(self._dtype), "units": self.gpus * memory.peak_operations_per_ps,
             },
         )  # fmt: skip
+        self._expert_bytes, self._expert_parameters = model.expert_bytes, model.expert_parameters
+        self._times: dict[str, NDArray[np.float64]] = {"memory": np.zeros(0)}
         copies = self.gpus // self._shards
         self._weights = {f"external/{name}": size * copies for name, size in self._work.weight_bytes.items()}
 
@@ -114,10 +116,8 @@ class GpuPimPricer:
     def _observe(
         self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]
     ) -> Observation:
-        model, layers, n = self._model, self._routed.layers, len(counts)
+        layers, n = self._routed.layers, len(counts)
         bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
-        weights = model.expert_parameters
-        activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
         tokens = work.tokens / self.gpus
         prompt_ps = work.prefill_attention_ops / self.gpus / layers / peak
         moved = (
@@ -127,15 +127,15 @@ class GpuPimPricer:
         queued = self._memory.attention_ps(work.attention_bytes // self.gpus, work.attention_ops // self.gpus)
         attention = float(queued.time_ps) / layers
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
-        experts = self._memory.expert_ps(counts, model)
+        experts = self._expert_times(int(counts.max()))
         return Observation(
             tokens=counts,
-            gpu_memory_ps=((counts > 0) * model.expert_bytes + counts * activations) / bandwidth,
-            gpu_compute_ps=2 * weights * counts / peak,
+            gpu_memory_ps=experts["gpu memory"][counts],
+            gpu_compute_ps=experts["gpu compute"][counts],
             gpu_base_memory_ps=np.full(n, moved / layers / bandwidth),
             gpu_base_compute_ps=np.full(n, 2 * self._work.dense_parameters * tokens / layers / peak + prompt_ps),
-            memory_ps=experts.time_ps.astype(float),
-            memory_roofline_ps=experts.bound_ps.astype(float),
+            memory_ps=experts["memory"][counts],
+            memory_roofline_ps=experts["memory roofline"][counts],
             attention_ps=np.full(n, attention),
             gpu_attention_ps=np.full(n, on_gpu),
             comm_ps=np.repeat(comm_ps, self.gpus),
@@ -144,6 +144,21 @@ class GpuPimPricer:
             requests=max(len(step.decode), 1),
             tokens_per_request=step.tokens_per_request,
         )
+
+    def _expert_times(self, most_tokens: int) -> dict[str, NDArray[np.float64]]:
+        """Return the times of an expert by its tokens, 0 to at least `most_tokens`; kept, since they never change."""
+        if most_tokens >= len(self._times["memory"]):
+            model, tokens = self._model, np.arange(2 * most_tokens + 1)
+            bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+            activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
+            priced = self._memory.expert_ps(tokens, model)
+            self._times = {
+                "gpu memory": ((tokens > 0) * model.expert_bytes + tokens * activations) / bandwidth,
+                "gpu compute": 2 * model.expert_parameters * tokens / peak,
+                "memory": priced.time_ps.astype(float),
+                "memory roofline": priced.bound_ps.astype(float),
+            }
+        return self._times
 
     def _resources(self, observation: Observation, plan: Plan) -> dict[str, NDArray[np.float64]]:
         """Return how long each resource works in each layer and GPU, [layers, GPUs]."""
@@ -200,6 +215,9 @@ class GpuPimPricer:
 
     def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return dispatch and combine of each layer [layers]; sources are even, since attention is data-parallel (X17)."""
+        if self.gpus == 1:
+            nothing = np.zeros(self._routed.layers)
+            return nothing, nothing
         received = counts.reshape(-1, self.gpus, counts.shape[1]).sum(axis=2)
         vector = self._model.hidden_size * self._model.bytes_per_activation
         matrix = np.repeat(received[:, None, :] * (vector / self.gpus), self.gpus, axis=1)
@@ -224,7 +242,7 @@ class GpuPimPricer:
 
     def _bound_ps(self, counts: NDArray[np.int64], work: StepWork) -> int:
         """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
-        moved = int((counts > 0).sum()) * self._model.expert_bytes + work.attention_bytes
+        moved = int(np.count_nonzero(counts)) * self._expert_bytes + work.attention_bytes
         return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
 
     def _parts(
@@ -248,16 +266,16 @@ class GpuPimPricer:
         return {name: min(int(value), time_ps) for name, value in parts.items()}
 
     def _moved(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        expert, used = self._model.expert_bytes, counts > 0
+        expert, used = self._expert_bytes, counts > 0
         in_memory = used & plan.on_memory
         distinct = int(np.count_nonzero(in_memory))
+        again = self._memory.reads_weights_for_each_token
         read, elsewhere = ("internal", "external") if plan.attention_on_memory else ("external", "internal")
         moved = {
             **self._weights,
             "external/routed experts": (int(np.count_nonzero(used)) - distinct) * expert,
             "internal/routed experts": distinct * expert,
-            # A unit has no place for weights: every further token reads them anew.
-            "internal/experts again": (int(counts[in_memory].sum()) - distinct) * expert,
+            "internal/experts again": (int(counts[in_memory].sum()) - distinct) * expert if again else 0,
             f"{elsewhere}/kv read": 0,
             f"{read}/kv read": work.attention_bytes,
             "external/kv written": work.kv_written_bytes,
@@ -267,7 +285,7 @@ class GpuPimPricer:
         return moved
 
     def _operations(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        units = 2 * self._model.expert_parameters * int(counts[plan.on_memory].sum())
+        units = 2 * self._expert_parameters * int(counts[plan.on_memory].sum())
         units += work.attention_ops if plan.attention_on_memory else 0
         return {"gpu": self._work.operations(work) - units, "units": units}
 
