@@ -170,7 +170,6 @@ def _near_memory(
         chips,
         options,
         rows_per_expert=budget.rows_per_expert,
-        shared_experts=budget.shared_experts,
         reuse=experiment.reuse,
     )
     return NearMemoryPricer(

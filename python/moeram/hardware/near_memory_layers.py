@@ -6,7 +6,6 @@ rows, their tokens and those of the batch. Two layers with equal work take equal
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from moeram.hardware import cycle
 from moeram.hardware.cycle import CycleOptions
-from moeram.hardware.lowering import execution_order, lower_counts
+from moeram.hardware.lowering import lower_counts
 from moeram.hardware.spec import System
 
 _MOST_MACHINES = 8
@@ -39,14 +38,13 @@ class NearMemoryLayers:
         options: CycleOptions,
         *,
         rows_per_expert: int,
-        shared_experts: int = 0,
         reuse: bool = True,
     ) -> None:
-        self._system, self._options, self._shared, self._reuse = system, options, shared_experts, reuse
+        self._system, self._options, self._reuse = system, options, reuse
         self._tier_rows = system.device.rows // system.device.tiers
         self._rows_per_expert = rows_per_expert
         one_thread = asdict(replace(options, threads=None))
-        self._known = _times_of(repr((system.model_dump(), one_thread, rows_per_expert, shared_experts)))
+        self._known = _times_of(repr((system.model_dump(), one_thread, rows_per_expert)))
         self.hits = self.misses = 0
 
     @property
@@ -63,10 +61,16 @@ class NearMemoryLayers:
         Raises:
             CapacityError: a batch overflows a buffer of the unit.
         """
+        places = self._places(first_row) * (counts > 0)
+        # Which expert runs first is free to choose: by tier, then by tokens, makes more layers alike than by number.
+        order = np.lexsort((counts, places, counts == 0), axis=1)
+        places, first_row, counts = (np.take_along_axis(array, order, 1) for array in (places, first_row, counts))
         if not self._reuse:
             self.misses += len(counts)
             return self._simulate(first_row, counts, batch)
-        keys = self._keys(first_row, counts, batch)
+        kinds = np.concatenate([places, counts], axis=1).astype(np.int32)
+        prefix = batch.to_bytes(8, "little")
+        keys = [prefix + kind.tobytes() for kind in kinds]
         new = {key: layer for layer, key in enumerate(keys) if key not in self._known}
         if new:
             layers = np.fromiter(new.values(), dtype=np.int64)
@@ -77,22 +81,10 @@ class NearMemoryLayers:
         return np.fromiter((self._known[key] for key in keys), dtype=np.int64, count=len(keys))
 
     def _simulate(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> NDArray[np.int64]:
-        work = lower_counts(first_row, counts, batch=batch, shared_experts=self._shared)
+        work = lower_counts(first_row, counts, batch=batch)
         return cycle.run(work, self._system, self._options).time_ps
 
-    def _keys(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> list[bytes]:
-        order = execution_order(counts.shape[1], self._shared)
-        tokens, rows = counts[:, order], first_row[:, order]
-        # What a row's number decides: its tier, and where in the expert the next tier begins.
-        tier, within = np.divmod(rows, self._tier_rows)
-        until_next = np.minimum(self._tier_rows - within, self._rows_per_expert)
-        place = (tier * (self._rows_per_expert + 1) + until_next) * (tokens > 0)
-        # Experts that do not run leave no gap.
-        first = np.argsort(tokens == 0, axis=1, kind="stable")
-        kind = np.stack([np.take_along_axis(place, first, 1), np.take_along_axis(tokens, first, 1)], axis=2)
-        prefix = batch.to_bytes(8, "little")
-        return [prefix + row.tobytes() for row in _rows(kind.astype(np.int32))]
-
-
-def _rows(array: NDArray[np.int32]) -> Iterable[NDArray[np.int32]]:
-    return iter(np.ascontiguousarray(array))
+    def _places(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return what a row's number decides, as one number: its tier, and where in the expert the next tier begins."""
+        tier, within = np.divmod(first_row.astype(np.int64), self._tier_rows)
+        return tier * (self._rows_per_expert + 1) + np.minimum(self._tier_rows - within, self._rows_per_expert)

@@ -81,9 +81,10 @@ def read_requests(path: str | Path) -> Requests:
         outputs.append(_value(file, line, row, layout.output, _tokens))
     if not arrivals:
         raise TraceError(f"{file}: no requests")
-    if max(arrivals) - min(arrivals) > _MOST_SPAN_PS:
+    first = min(arrivals)
+    if max(arrivals) - first > _MOST_SPAN_PS:
         raise TraceError(f"{file}: arrivals span more than 50 days; are they in the unit of their column?")
-    times = np.array([arrival - min(arrivals) for arrival in arrivals], dtype=np.int64)
+    times = np.array([arrival - first for arrival in arrivals], dtype=np.int64)
     order = np.argsort(times, kind="stable")
     return Requests(
         arrival_ps=times[order],
