@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "moeram/base/errors.h"
-#include "moeram/system/ramulator_config.h"
+#include "moeram/system/simulator_run.h"
 
 namespace {
 
@@ -67,10 +67,10 @@ void simulate(const Arguments& arguments) {
     if (equals == std::string::npos || equals == 0) throw moeram::ConfigError("-p " + text + ": KEY=VALUE is expected");
     config.override_value(text.substr(0, equals), text.substr(equals + 1));
   }
-  moeram::RamulatorRun run(config, arguments.strict);
-  for (const auto& warning : run.warnings()) std::cerr << "warning: " << warning << '\n';
-  run.run(arguments.skip);
-  std::cout << run.statistics() << std::flush;
+  const auto run = moeram::make_simulator_run(config, arguments.strict);
+  for (const auto& warning : run->warnings()) std::cerr << "warning: " << warning << '\n';
+  run->run(arguments.skip);
+  std::cout << run->statistics() << std::flush;
   if (!std::cout) throw moeram::EngineError("the statistics could not be written to standard output");
 }
 

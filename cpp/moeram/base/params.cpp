@@ -59,6 +59,12 @@ Params Params::from_text(const std::string& text, const std::string& name) {
   }
 }
 
+Params Params::replaced(const YAML::Node& node) const {
+  auto document = std::make_shared<Document>();
+  document->name = document_->name;
+  return Params(node, "", document);
+}
+
 Params Params::at(const YAML::Node& node, const std::string& path) const { return Params(node, path, document_); }
 
 bool Params::has(const std::string& key) const {

@@ -56,6 +56,9 @@ class Params {
   // The keys that were asked for beside this one: what is allowed in its map.
   std::vector<std::string> asked_beside() const;
   const std::string& path() const { return path_; }
+  // For building one document from others: the node, and a document of this name made of another node.
+  const YAML::Node& node() const { return node_; }
+  Params replaced(const YAML::Node& node) const;
   std::string key() const;
 
   // Set the scalar at `dotted` ("a.b[0].c"), making maps on the way; ConfigError on a bad index.

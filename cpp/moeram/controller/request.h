@@ -21,6 +21,7 @@ struct Request {
   bool counted = false;       // its row result stands in the statistics
   Cycle arrive = -1;
   Cycle depart = -1;
+  Cycle first_command = -1;   // when the first command for it was issued
   Cycle not_before = 0;       // a fence: its final command is not issued earlier than this
   std::uint64_t tag = 0;      // the sender's own
 };

@@ -2,6 +2,7 @@
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/dram/overlay.h"
 #include "moeram/dram/standard.h"
 
 namespace moeram {
@@ -16,10 +17,12 @@ std::vector<std::string> shipped_standards() {
   return names;
 }
 
-Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition) {
-  if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return read_standard(Params::from_file(name_or_path));
+namespace {
+
+Params find_file(const std::string& name_or_path, const std::string& preferred_edition) {
+  if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return Params::from_file(name_or_path);
   const std::string name = shipped_name(name_or_path);
-  const auto read = [](const auto& entry) { return read_standard(Params::from_text(entry.second, entry.first + ".yaml")); };
+  const auto read = [](const auto& entry) { return Params::from_text(entry.second, entry.first + ".yaml"); };
   const std::pair<std::string, std::string>* only = nullptr;
   std::vector<std::string> editions;
   for (const auto& entry : compiled_in_standards()) {
@@ -31,6 +34,21 @@ Standard find_standard(const std::string& name_or_path, const std::string& prefe
   if (editions.size() == 1) return read(*only);
   if (!editions.empty()) throw ConfigError("DRAM standard '" + name_or_path + "' has several editions, name one: " + join(editions, ", "));
   throw ConfigError("DRAM standard '" + name_or_path + "' is unknown" + did_you_mean(name_or_path, shipped_standards()));
+}
+
+constexpr int kMostBases = 8;
+
+Params with_base(const Params& file, int depth) {
+  const auto base = file.optional_child("extends");
+  if (!base) return file;
+  if (depth == kMostBases) base->fail("extends itself, or more than " + std::to_string(kMostBases) + " standards in a row");
+  return overlay(with_base(find_file(base->as_text(), "2.0"), depth + 1), file);
+}
+
+}  // namespace
+
+Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition, const FaultChoice& faults) {
+  return read_standard(without_faults(with_base(find_file(name_or_path, preferred_edition), 0), faults));
 }
 
 }  // namespace moeram

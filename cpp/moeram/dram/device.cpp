@@ -26,6 +26,7 @@ Device::Device(const Spec& spec) : spec_(spec), timing_(spec), banks_(static_cas
   if (spec.two_step) half_opened_at_.assign(banks_.size(), 0);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
+  find_spans();
 }
 
 // What a command to one bank does, if it does that and nothing else.
@@ -63,7 +64,10 @@ int Device::prerequisite(int command, const Address& address, int bank) const {
     const Bank& state = banks_[static_cast<std::size_t>(bank)];
     if (rule == Prerequisite::bank_closed) return state.state == BankState::opened ? spec_.close_one : command;
     if (state.state != BankState::opened) return spec_.open_one;
-    return state.row == row ? command : spec_.close_one;
+    return holds_row(bank, row) ? command : spec_.close_one;
+  }
+  if (rule == Prerequisite::row_open_in_span || rule == Prerequisite::row_open_in_span_first || rule == Prerequisite::row_open_in_span_lazy) {
+    return span_prerequisite(command, rule, address);
   }
   if (rule == Prerequisite::bank_closed_strict) return banks_[static_cast<std::size_t>(bank)].state == BankState::closed ? command : spec_.close_one;
   if (rule == Prerequisite::two_step_read || rule == Prerequisite::two_step_write || rule == Prerequisite::two_step_open) return two_step_prerequisite(command, rule, address, bank);
@@ -143,6 +147,7 @@ void Device::issue(int command, const Address& address, int bank, Cycle now) {
   if (spec_.two_step) watch_opening(command, bank, now);
   const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
   timing_.issue(command, address, bank, now, latency_class);
+  if (facts.repeat_span != 0) repeat_bank_rows(command, address, bank, now);
   if (meter_) meter(command, address, now);
   const auto& in_bank = bank_action_[static_cast<std::size_t>(command)];
   if (bank < 0 || !in_bank) {
@@ -175,6 +180,8 @@ void Device::apply_actions(int command, const Address& address, Cycle now, int l
   if (action == Action::keep_in_step || action == Action::extend_in_step) {
     const Cycle until = now + spec_.two_step->in_step[static_cast<std::size_t>(command)];
     keep_in_step(node, action == Action::keep_in_step ? until : std::max(until, in_step_until_[static_cast<std::size_t>(node)]));
+  } else if (action == Action::open_row_in_span || action == Action::close_span) {
+    apply_to_span(command, action, address);
   } else if (action != Action::none) {
     apply(action, banks_below(level, node), address);
   }
@@ -195,6 +202,7 @@ void Device::apply(Action action, BankRange banks, const Address& address) {
   for (int b = banks.begin; b < banks.end; ++b) {
     if (same_only && b - banks.begin != number) continue;
     Bank& bank = banks_[static_cast<std::size_t>(b)];
+    if (spec_.rows_accumulate) remember_rows(b, action, row);
     switch (action) {
       case Action::open_row:
       case Action::open_row_in_all_banks:

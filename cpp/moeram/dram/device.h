@@ -53,6 +53,14 @@ class Device {
 
   // Run what became due by itself (the end of a refresh); true if that was anything. Called first in every tick.
   bool tick(Cycle now) { return now >= next_later_ && apply_due(now); }
+
+  // The banks of a command's span, or the addressed one.
+  template <class Visit>
+  void visit_banks(int command, const Address& address, Visit visit) const {
+    const int base = span_base(spec_.commands[static_cast<std::size_t>(command)].span, address);
+    for (const int offset : span_offsets_[static_cast<std::size_t>(command)]) visit(base + offset);
+  }
+
   Cycle next_event() const { return next_later_; }
 
   // True if the prerequisite of a command is decided by the open row of its bank alone.
@@ -94,6 +102,14 @@ class Device {
   std::optional<Action> action_in_bank(std::size_t command) const;
   bool any_bank_not_closed(int level, int node, const Address& address) const;
   int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
+  // Commands to banks in lock step (device_spans.cpp).
+  int span_prerequisite(int command, Prerequisite rule, const Address& address) const;
+  void apply_to_span(int command, Action action, const Address& address);
+  void repeat_bank_rows(int command, const Address& address, int bank, Cycle now);
+  void find_spans();
+  int span_base(std::uint32_t span, const Address& address) const;
+  void remember_rows(int bank, Action action, std::int32_t row);
+  bool holds_row(int bank, std::int32_t row) const;
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
@@ -116,6 +132,8 @@ class Device {
   std::vector<Cycle> half_opened_at_;  // [bank] only with two-step openings
   std::vector<Cycle> in_step_until_;  // [node of the level that keeps the clock], only with two-step openings; -1: out of step
   std::int32_t row_origin_ = 0;
+  std::vector<std::vector<int>> span_offsets_, repeat_offsets_;  // [command] banks of a span, from its first
+  std::vector<std::vector<std::int32_t>> other_rows_;            // [bank] open beside Bank::row; empty unless rows accumulate
   std::unique_ptr<EnergyMeter> meter_;
 };
 

@@ -14,6 +14,8 @@ void Device::canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>&
     out.push_back(has_row ? frame.row_label(number, bank.row) : 0);
     if (bank.state == BankState::half_opened) out.push_back(now - half_opened_at_[static_cast<std::size_t>(number)]);
     if (spec_.classes.size() > 1) out.push_back(has_row ? class_of_row(bank.row) : 0);
+    if (other_rows_.empty()) continue;
+    for (const std::int32_t row : other_rows_[static_cast<std::size_t>(number)]) out.push_back(frame.row_label(number, row));
   }
   if (!in_step_until_.empty()) {
     for (int label = 0; label < spec_.nodes_at(1); ++label) {

@@ -30,6 +30,9 @@ Prerequisite prerequisite_from_name(const std::string& name) {
                              {"all_banks_closed_strict", Prerequisite::all_banks_closed_strict},
                              {"same_banks_closed", Prerequisite::same_banks_closed},
                              {"two_step_read", Prerequisite::two_step_read},
+                             {"row_open_in_span", Prerequisite::row_open_in_span},
+                             {"row_open_in_span_first", Prerequisite::row_open_in_span_first},
+                             {"row_open_in_span_lazy", Prerequisite::row_open_in_span_lazy},
                              {"two_step_write", Prerequisite::two_step_write},
                              {"row_open_in_all_banks", Prerequisite::row_open_in_all_banks}});
 }
@@ -40,6 +43,8 @@ Action action_from_name(const std::string& name) {
                        {"open_row_in_all_banks", Action::open_row_in_all_banks},
                        {"close_bank", Action::close_bank},
                        {"close_all_banks", Action::close_all_banks},
+                       {"open_row_in_span", Action::open_row_in_span},
+                       {"close_span", Action::close_span},
                        {"close_same_banks", Action::close_same_banks},
                        {"half_open", Action::half_open},
                        {"finish_opening", Action::finish_opening},

@@ -20,6 +20,9 @@ enum class Prerequisite : std::uint8_t {
   two_step_read,            // as row_open with an opening in two commands and a clock that must be in step for reading
   two_step_write,           // the same for writing
   two_step_open,            // as two_step_read, whatever the clock does; half opened is as good as open for the first opening command
+  row_open_in_span,         // banks of the command's span: all closed -> its opening command; not all on the row -> its closing command
+  row_open_in_span_first,   // the same, but the first bank that is not on the row decides alone
+  row_open_in_span_lazy,    // the same, but any bank on another row -> closing, else any closed -> opening
   row_open_in_all_banks,    // lock-step banks: all closed -> broadcast opening command; any other row open -> broadcast closing command
 };
 
@@ -30,6 +33,8 @@ enum class Action : std::uint8_t {
   open_row_in_all_banks,
   close_bank,
   close_all_banks,
+  open_row_in_span,
+  close_span,
   close_same_banks,     // of a group: the bank of the addressed number
   half_open,            // first half of an opening in two commands
   finish_opening,       // second half: opens the row that the first half named

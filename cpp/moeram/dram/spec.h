@@ -26,11 +26,16 @@ struct Command {
   bool closing = false;
   bool accessing = false;
   bool refreshing = false;
-  int bus = 0;            // of Spec::buses
+  int bus = 0;            // of Spec::buses, -1: it needs none and none goes beside it
   Cycle bus_ticks = 1;    // how long it takes its bus
   bool whole_cycle = false;  // starts only where a clock cycle starts, which matters with several ticks a cycle
   int apply_later = -1;  // command whose action follows by itself ...
   Cycle apply_after = 0;  // ... this many cycles after the issue
+  // In lock step: state is asked of and changed in all nodes of these levels (a bit each), whatever the address names there.
+  std::uint32_t span = 0;
+  int opens_with = -1, closes_with = -1;  // what brings the banks of the span into the state that the command needs
+  std::uint32_t repeat_span = 0;          // banks in which its bank rows start too, beside the addressed one
+  bool repeat_shifted = false;            // a fault: they are looked for under the numbers of the level above
 };
 
 struct RequestKind {
@@ -116,6 +121,7 @@ struct Spec {
   int open_one = -1, close_one = -1, close_many = -1, close_same = -1;  // answers of the row and bank rules
   int broadcast_open = -1, broadcast_close = -1;             // answers of row_open_in_all_banks
   std::optional<TwoStepOpening> two_step;
+  bool rows_accumulate = false;  // a fault: opening a row leaves other rows of the bank open; only closing forgets them
   std::optional<RefreshRule> refresh;           // all banks of a node at once
   std::optional<RefreshRule> refresh_per_bank;  // one bank after the other
   std::optional<PowerModel> power;      // 2.0's model by rank, only if asked for

@@ -68,7 +68,7 @@ void resolve_organization(const Standard& standard, const DeviceOptions& options
   for (const auto& [name, value] : values) spec.organization[name] = value.value_or(0);
   std::int64_t bits = 1;
   if (standard.density_factors.empty()) return;
-  for (const auto& factor : standard.density_factors) bits *= need(factor);
+  for (const auto& factor : standard.density_factors) bits *= parse_integer(factor) ? *parse_integer(factor) : need(factor);
   if ((bits >> 20) != spec.density_mb) {
     throw ConfigError("organization of " + spec.standard + ": its sizes make a density of " + std::to_string(bits >> 20) +
                       " Mb, but the density given is " + std::to_string(spec.density_mb) + " Mb");

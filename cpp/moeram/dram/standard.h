@@ -73,6 +73,12 @@ struct Standard {
     EnergyTerm background;
     std::vector<EnergyTerm> commands;  // [command]
   };
+  // Wrong behaviour of the simulator that an edition follows; an edition without it is another overlay of its file.
+  struct Fault {
+    std::string name;
+    std::string says;
+    bool present = true;
+  };
   using Values = std::map<std::string, std::optional<std::int64_t>>;
   using Figures = std::map<std::string, double>;
 
@@ -101,14 +107,25 @@ struct Standard {
   std::vector<CycleStatistic> cycle_statistics;
   std::map<std::string, Setting> settings;
   std::optional<Energy> energy;
+  std::vector<Fault> faults;                // in the order in which they are taken out
+  std::map<std::string, Params> sections;   // what later rooms read: controller, instructions, programs, unit
 };
+
+// Which of an edition's faults to keep; unknown names are refused.
+struct FaultChoice {
+  std::optional<bool> all;            // none given: as the file says
+  std::map<std::string, bool> named;  // over `all`
+};
+// `faults: none`, `faults: all` or `faults: {name: false}` of a configuration.
+FaultChoice read_fault_choice(const Params& holder);
 
 // Throws ConfigError naming file, line and key.
 Standard read_standard(const Params& file);
 
 // By name ("DDR4", "DDR4@2.0") among the standards compiled in, or by path of a YAML file. A bare name means the edition
 // that the asking memory system prefers where there is one, else the only edition there is; several others are refused.
-Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition = "2.0");
+// A file may say `extends: NAME` and then holds only what differs (dram/overlay.h).
+Standard find_standard(const std::string& name_or_path, const std::string& preferred_edition = "2.0", const FaultChoice& faults = {});
 std::vector<std::string> shipped_standards();
 
 // What a user asks of a standard; the same keys as Ramulator 2.0's DRAM map.

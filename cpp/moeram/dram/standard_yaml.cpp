@@ -34,13 +34,34 @@ void read_bus(const Params& entry, Spec& spec, Command& command) {
   if (entry.has("bus")) {
     const std::string bus = entry.text("bus");
     const auto found = std::find(spec.buses.begin(), spec.buses.end(), bus);
-    if (found == spec.buses.end()) entry.child("bus").fail("bus '" + bus + "' is unknown" + did_you_mean(bus, spec.buses));
-    command.bus = static_cast<int>(found - spec.buses.begin());
+    if (found == spec.buses.end() && bus != "none") entry.child("bus").fail("bus '" + bus + "' is unknown" + did_you_mean(bus, spec.buses));
+    command.bus = bus == "none" ? -1 : static_cast<int>(found - spec.buses.begin());
   }
   const double ticks = entry.number("bus_cycles", 1.0 / spec.ticks_per_cycle) * spec.ticks_per_cycle;
   if (ticks < 1 || ticks != std::floor(ticks)) entry.child("bus_cycles").fail("must be whole ticks, at least one");
   command.bus_ticks = static_cast<Cycle>(ticks);
   command.whole_cycle = entry.boolean("whole_cycle", false) && spec.ticks_per_cycle > 1;
+}
+
+std::uint32_t read_levels(const Spec& spec, const Params& command, const std::string& key) {
+  std::uint32_t span = 0;
+  if (const auto levels = command.optional_child(key)) {
+    for (const auto& item : levels->as_list()) {
+      const int level = find_level(spec, item, item.as_text());
+      if (level < 1 || level > spec.bank_level) item.fail("a span has levels below the channel, down to the bank");
+      span |= 1U << level;
+    }
+  }
+  return span;
+}
+
+// Banks in lock step.
+void read_span(const Params& entry, const Spec& spec, Command& command) {
+  command.span = read_levels(spec, entry, "spans");
+  command.repeat_span = read_levels(spec, entry, "repeats_bank_rows_in");
+  command.repeat_shifted = entry.boolean("repeats_shifted", false);
+  if (entry.has("opens_with")) command.opens_with = find_command(spec, entry.child("opens_with"), entry.text("opens_with"));
+  if (entry.has("closes_with")) command.closes_with = find_command(spec, entry.child("closes_with"), entry.text("closes_with"));
 }
 
 void read_names(const Params& file, Spec& spec) {
@@ -71,6 +92,7 @@ void read_names(const Params& file, Spec& spec) {
     command.refreshing = entry.boolean("refreshing", false);
     spec.commands.push_back(command);
   }
+  for (const auto& name : commands.keys()) read_span(commands.child(name), spec, spec.commands[static_cast<std::size_t>(spec.command(name))]);
   const Params requests = file.child("requests");
   for (const auto& name : requests.keys()) {
     spec.requests.push_back({name, find_command(spec, requests.child(name), requests.text(name))});
@@ -131,6 +153,13 @@ void read_rules(const Params& behaviour, Standard& standard) {
     }
   };
   each("prerequisites", [&](auto level, auto command, const Params& rule) { spec.prerequisites[level][command] = named(rule, prerequisite_from_name); });
+  for (std::size_t command = 0; command < spec.commands.size(); ++command) {
+    const Prerequisite rule = spec.prerequisites.back()[command];
+    const bool in_span = rule == Prerequisite::row_open_in_span || rule == Prerequisite::row_open_in_span_first || rule == Prerequisite::row_open_in_span_lazy;
+    if (in_span && (spec.commands[command].opens_with < 0 || spec.commands[command].closes_with < 0)) {
+      behaviour.child("prerequisites").fail(spec.commands[command].name + " needs rows open in its span, so it must say opens_with and closes_with");
+    }
+  }
   each("actions", [&](auto level, auto command, const Params& rule) { spec.actions[level][command] = named(rule, action_from_name); });
   spec.counts_row_state.assign(spec.commands.size(), false);
   for (const int command : find_commands(spec, behaviour.child("row_state"))) spec.counts_row_state[static_cast<std::size_t>(command)] = true;
@@ -138,6 +167,7 @@ void read_rules(const Params& behaviour, Standard& standard) {
     spec.broadcast_open = find_command(spec, *broadcast, broadcast->text("open"));
     spec.broadcast_close = find_command(spec, *broadcast, broadcast->text("close"));
   }
+  spec.rows_accumulate = behaviour.boolean("rows_accumulate", false);
   // What the row and bank rules answer; left out: the names of Ramulator 2.0.
   const auto answers = behaviour.optional_child("answers");
   const auto answer = [&](const char* key, const char* otherwise) {
@@ -208,6 +238,20 @@ std::vector<Standard::PowerTerm> read_terms(const Params& map) {
   return terms;
 }
 
+// Of faults the names, of later rooms' sections what they will read.
+void read_sections(const Params& file, Standard& standard) {
+  file.text("extends", "");  // both were followed when the file was put together
+  file.boolean("corrected", false);
+  for (const char* name : {"controller", "instructions", "programs", "unit"}) {
+    if (const auto section = file.optional_child(name)) standard.sections.emplace(name, section->replaced(section->node()));
+  }
+  const auto faults = file.optional_child("faults");
+  for (const auto& name : faults ? faults->keys() : std::vector<std::string>{}) {
+    const Params fault = faults->child(name);
+    standard.faults.push_back({name, fault.text("says"), fault.boolean("present", true)});
+  }
+}
+
 }  // namespace
 
 void read_behaviour(const Params& behaviour, Standard& standard) {
@@ -237,8 +281,11 @@ Standard read_standard(const Params& file) {
       }
     }
   }
-  if (const auto unread = file.unread(); !unread.empty()) {
-    unread.front().fail("key '" + unread.front().key() + "' is unknown in a standard" + did_you_mean(unread.front().key(), unread.front().asked_beside()));
+  read_sections(file, standard);
+  for (const auto& value : file.unread()) {
+    const std::string top = value.path().substr(0, value.path().find('.'));
+    if (standard.sections.contains(top) || top == "faults") continue;
+    value.fail("key '" + value.key() + "' is unknown in a standard" + did_you_mean(value.key(), value.asked_beside()));
   }
   return standard;
 }

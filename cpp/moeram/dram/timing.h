@@ -24,6 +24,13 @@ class Timing {
     }
   }
 
+  // Only the rows of the level of banks, in a bank that the command reached beside the addressed one.
+  void issue_bank_rows(int command, int bank, Cycle now) {
+    for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
+      if (block.level == levels_ - 1) touch(block, bank, now, rows_[0].data());
+    }
+  }
+
   // Earliest cycle for a command to one bank; only levels down to its scope count, as in Ramulator 2.0.
   Cycle ready_in_bank(int command, int bank) const {
     const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];

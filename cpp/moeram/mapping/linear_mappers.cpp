@@ -96,15 +96,37 @@ class Mop4ClXor : public LinearMapper {
   std::string name() const override { return "MOP4CLXOR"; }
 };
 
+// As ChRaBaRoCo or with the channel lowest, where a column number counts bursts.
+class BurstColumns : public LinearMapper {
+ public:
+  BurstColumns(const Spec& spec, bool channel_lowest) : LinearMapper(spec), channel_lowest_(channel_lowest) {
+    layout_.bits[static_cast<std::size_t>(layout_.column)] = floor_log2(spec.counts[static_cast<std::size_t>(layout_.column)]);
+  }
+  Address map(std::int64_t byte_address) const override {
+    std::int64_t rest = byte_address >> layout_.offset_bits;
+    Address address{};
+    if (channel_lowest_) address[0] = take(rest, bits(0));
+    for (int level = layout_.levels - 1; level >= (channel_lowest_ ? 1 : 0); --level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
+    return address;
+  }
+  std::string name() const override { return channel_lowest_ ? "HBM3-PIM-Custom" : "HBM3-PIM"; }
+
+ private:
+  bool channel_lowest_;
+};
+
 }  // namespace
 
-std::vector<std::string> address_mapper_names() { return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}; }
+std::vector<std::string> address_mapper_names() {
+  return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed", "HBM3-PIM", "HBM3-PIM-Custom"};
+}
 
 std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec) {
   if (name == "RoBaRaCoCh") return std::make_unique<RoBaRaCoCh>(spec);
   if (name == "ChRaBaRoCo") return std::make_unique<ChRaBaRoCo>(spec);
   if (name == "MOP4CLXOR") return std::make_unique<Mop4ClXor>(spec);
   if (name == "RoBaRaCoChMixed" || name == "ChRaBaRoCoMixed") return make_mixed_radix_mapper(name, spec);
+  if (name == "HBM3-PIM" || name == "HBM3-PIM-Custom") return std::make_unique<BurstColumns>(spec, name == "HBM3-PIM-Custom");
   throw ConfigError("AddrMapper '" + name + "' is unknown" + did_you_mean(name, address_mapper_names()));
 }
 

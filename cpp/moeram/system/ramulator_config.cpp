@@ -8,40 +8,10 @@
 #include "moeram/dram/standard.h"
 #include "moeram/plugin/command_counter.h"
 #include "moeram/plugin/command_trace.h"
+#include "moeram/system/config_reading.h"
 #include "moeram/system/frontends.h"
 
 namespace moeram {
-namespace {
-
-// Keys that 2.0 knows somewhere; where nobody reads them they do nothing.
-const std::vector<std::string>& known_keys() {
-  static const std::vector<std::string> keys = {
-      "Translation", "RFM", "drampower_enable", "voltage", "current", "power_debug", "RH_radius", "latency_factor_vrr", "latency_factor_rfc", "PRAC",
-      "plugins", "id", "path", "ipc", "inst_window_depth", "llc_latency", "llc_linesize", "llc_associativity", "llc_capacity_per_core",
-      "llc_num_mshr_per_core", "num_expected_insts", "traces", "max_addr", "seed", "pagesize_KB", "cap", "debug"};
-  return keys;
-}
-
-// Errors of parts that know nothing of files get the place of the map that configured them.
-template <class Make>
-auto at_place(const Params& place, Make make) {
-  try {
-    return make();
-  } catch (const ConfigError& error) {
-    const std::string text = error.what();
-    if (text.find(".yaml:") != std::string::npos && !text.starts_with(place.where())) throw;
-    place.fail(text);
-  }
-}
-
-float watermark(const Params& controller, const std::string& key, float otherwise) {
-  const double value = controller.number(key, otherwise);
-  if (value < 0 || value > 1) controller.child(key).fail("must lie between 0 and 1");
-  return static_cast<float>(value);
-}
-
-}  // namespace
-
 RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string& folder) : folder_(folder) {
   implementation_of(config, "Frontend", frontend_names());
   const Params frontend = config.child("Frontend");
@@ -49,7 +19,7 @@ RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string&
   ratio_.frontend = plan.clock_ratio;
   build_memory(config, plan.cores);
   frontend_ = make_frontend(plan, frontend, memory_->spec(), folder_);
-  check_unread(config, strict);
+  check_unread(config, strict, warnings_);
   open_listeners(config.child("MemorySystem").child("Controller"));
 }
 
@@ -72,11 +42,11 @@ void RamulatorRun::build_memory(const Params& config, int cores) {
   const Params controller = system.child("Controller");
   ControllerOptions options;
   options.cores = cores;
-  options.write_low_watermark = watermark(controller, "wr_low_watermark", options.write_low_watermark);
+  options.write_low_watermark = static_cast<float>(read_watermark(controller, "wr_low_watermark", options.write_low_watermark));
   if (options.write_low_watermark == 0) {
     controller.child("wr_low_watermark").fail("must be above 0: at 0 write mode is never left and reads starve for ever");
   }
-  options.write_high_watermark = watermark(controller, "wr_high_watermark", options.write_high_watermark);
+  options.write_high_watermark = static_cast<float>(read_watermark(controller, "wr_high_watermark", options.write_high_watermark));
   options.scheduler = implementation_of(controller, "Scheduler", scheduler_names());
   options.refresh = implementation_of(controller, "RefreshManager", refresh_manager_names());
   options.row_policy = implementation_of(controller, "RowPolicy", {"OpenRowPolicy", "ClosedRowPolicy"});
@@ -108,16 +78,6 @@ void RamulatorRun::open_listeners(const Params& controller) {
         return std::make_shared<CommandTrace>(memory_->spec(), path + ".ch" + std::to_string(channel->channel()));
       }));
     }
-  }
-}
-
-void RamulatorRun::check_unread(const Params& config, bool strict) {
-  for (const auto& value : config.unread()) {
-    const std::string key = value.key();
-    const bool top_level = value.path() == key;
-    const bool known = std::find(known_keys().begin(), known_keys().end(), key) != known_keys().end();
-    if (strict || (!known && !top_level)) value.fail("key '" + key + "' means nothing here" + (known ? "" : did_you_mean(key, value.asked_beside())));
-    warnings_.push_back(value.where() + ": key '" + key + "' is ignored here, as Ramulator 2.0 does");
   }
 }
 

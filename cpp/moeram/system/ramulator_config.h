@@ -9,25 +9,25 @@
 #include "moeram/base/statistics.h"
 #include "moeram/frontend/frontend.h"
 #include "moeram/system/memory_system.h"
+#include "moeram/system/simulator_run.h"
 
 namespace moeram {
 
-class RamulatorRun {
+class RamulatorRun : public SimulatorRun {
  public:
   // Builds everything; every complaint about the configuration is raised here, before anything runs. Keys that 2.0
   // accepts but ignores where they stand become warnings, or errors if `strict`; any other unknown key is an error.
   // Relative paths in it count from `folder`, or from the working directory if that is empty.
   RamulatorRun(const Params& config, bool strict, const std::string& folder = "");
 
-  void run(bool skip = true);
-  std::string statistics() const;  // both documents, as 2.0 prints them
-  const std::vector<std::string>& warnings() const { return warnings_; }
+  void run(bool skip = true) override;
+  std::string statistics() const override;  // both documents, as 2.0 prints them
+  const std::vector<std::string>& warnings() const override { return warnings_; }
   const MemorySystem& memory() const { return *memory_; }
 
  private:
   void build_memory(const Params& config, int cores);
   void open_listeners(const Params& controller);
-  void check_unread(const Params& config, bool strict);
   Component describe_memory() const;
   Component describe_channel(const Controller& controller) const;
   Component describe_dram() const;

@@ -7,6 +7,7 @@ new kind of case is one entry in KINDS.
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 import tempfile
@@ -26,7 +27,8 @@ def run_case(case: Path, out: Path) -> list[str]:
     """Run the case in `case` and write its results to `out`; return the engine's warnings.
 
     The case folder is not touched: everything runs in a scratch copy, and `out` is written only after success. For a
-    Ramulator 2.0 case `out` then holds `stats.yaml` and the files its plug-ins wrote, such as `out/cmd.ch0`.
+    Ramulator 2.0 case `out` then holds `stats.yaml` and the files its plug-ins wrote, such as `out/cmd.ch0`; for a case of
+    the AttAcc or AiM simulator also `result.json` and `cmds.csv`, every command of all channels.
 
     Raises:
         ConfigError: no case there, or a kind that is not known. Any error of the run itself.
@@ -76,8 +78,27 @@ def _ramulator(folder: Path) -> list[str]:
     return warnings
 
 
+def _queued(folder: Path) -> list[str]:
+    prefix = folder / "commands"
+    result = load_core().run_queued(str(folder / CONFIG), folder=str(folder), command_trace=str(prefix))
+    warnings = result.pop("warnings")
+    (folder / "stats.yaml").write_text(result.pop("text"))
+    (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    with (folder / "cmds.csv").open("wb") as joined:
+        for channel in sorted(result["command_counts_by_channel"]):
+            part = folder / f"{prefix.name}.ch{channel}"
+            with part.open("rb") as commands:
+                shutil.copyfileobj(commands, joined)
+            part.unlink()
+    return warnings
+
+
 # MemorySystem implementation that a case's configuration names: how to run it.
-KINDS: dict[str, Callable[[Path], list[str]]] = {"GenericDRAM": _ramulator}
+KINDS: dict[str, Callable[[Path], list[str]]] = {
+    "GenericDRAM": _ramulator,
+    "PIMDRAM": _queued,
+    "AiMDRAM": _queued,
+}
 
 
 def _kind_of(config: Path) -> Callable[[Path], list[str]]:

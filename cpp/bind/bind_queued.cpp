@@ -1,0 +1,48 @@
+#include <pybind11/stl.h>
+
+#include "bind.h"
+#include "moeram/system/queued_run.h"
+
+namespace moeram::bind {
+namespace {
+
+namespace py = pybind11;
+
+py::dict dict_of(const QueuedRun::Named& values) {
+  py::dict out;
+  for (const auto& [name, value] : values) out[py::str(name)] = value;
+  return out;
+}
+
+// Of the channels that did anything.
+py::dict run_queued(const std::string& path, const std::string& folder, const std::string& command_trace, bool strict, bool skip) {
+  std::unique_ptr<QueuedRun> run;
+  {
+    const py::gil_scoped_release released;
+    run = std::make_unique<QueuedRun>(Params::from_file(path), strict, folder);
+    if (!command_trace.empty()) run->memory().record_commands(command_trace);
+    run->run(skip);
+  }
+  py::dict counts, cycles;
+  for (const auto& channel : run->memory().channels()) {
+    counts[py::int_(channel->channel())] = dict_of(run->command_counts(*channel));
+    cycles[py::int_(channel->channel())] = dict_of(run->cycle_statistics(*channel));
+  }
+  py::dict out;
+  out["memory_system_cycles"] = run->result().cycles;
+  out["stats"] = dict_of(run->result().totals);
+  out["command_counts_by_channel"] = counts;
+  out["cycle_stats_by_channel"] = cycles;
+  out["text"] = run->statistics();
+  out["warnings"] = run->warnings();
+  return out;
+}
+
+}  // namespace
+
+void bind_queued(py::module_& module) {
+  module.def("run_queued", &run_queued, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("command_trace") = "", py::arg("strict") = false,
+             py::arg("skip") = true);
+}
+
+}  // namespace moeram::bind

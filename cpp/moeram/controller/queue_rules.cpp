@@ -1,0 +1,134 @@
+#include "moeram/controller/queue_rules.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+#include "moeram/dram/expression.h"
+
+namespace moeram {
+namespace {
+
+int find_kind(const Spec& spec, const Params& at, const std::string& name) {
+  const int kind = spec.request(name);
+  if (kind >= 0) return kind;
+  std::vector<std::string> names;
+  for (const auto& known : spec.requests) names.push_back(known.name);
+  at.fail("request '" + name + "' is unknown" + did_you_mean(name, names));
+}
+
+int find_command(const Spec& spec, const Params& at, const std::string& name) {
+  const int command = spec.command(name);
+  if (command >= 0) return command;
+  std::vector<std::string> names;
+  for (const auto& known : spec.commands) names.push_back(known.name);
+  at.fail("command '" + name + "' is unknown" + did_you_mean(name, names));
+}
+
+template <class Choice>
+Choice read_word(const Params& entry, const std::string& key, const std::string& otherwise, const std::map<std::string, Choice>& words) {
+  const std::string word = entry.text(key, otherwise);
+  if (const auto found = words.find(word); found != words.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [name, value] : words) names.push_back(name);
+  entry.child(key).fail("'" + word + "' is unknown" + did_you_mean(word, names));
+}
+
+// Named request kinds as flags.
+std::vector<bool> kind_flags(const Spec& spec, const Params& section, const std::string& key) {
+  std::vector<bool> flags(spec.requests.size(), false);
+  for (const auto& item : section.list(key)) flags[static_cast<std::size_t>(find_kind(spec, item, item.as_text()))] = true;
+  return flags;
+}
+
+std::vector<bool> command_flags(const Spec& spec, const Params& section, const std::string& key) {
+  std::vector<bool> flags(spec.commands.size(), false);
+  for (const auto& item : section.list(key)) flags[static_cast<std::size_t>(find_command(spec, item, item.as_text()))] = true;
+  return flags;
+}
+
+QueueRules::Queue read_queue(const Params& entry, const std::string& name) {
+  using Rules = QueueRules;
+  Rules::Queue queue;
+  queue.name = name;
+  queue.takes = read_word<Rules::Takes>(
+      entry, "takes", "requests",
+      {{"requests", Rules::Takes::requests}, {"opened_rows", Rules::Takes::opened_rows}, {"refreshes", Rules::Takes::refreshes}});
+  queue.chooser = read_word<Rules::Chooser>(entry, "chooses", "first_ready", {{"first_ready", Rules::Chooser::first_ready}, {"head", Rules::Chooser::head}});
+  queue.turn = read_word<Rules::Turn>(entry, "turn", "always",
+                                      {{"always", Rules::Turn::always}, {"reading", Rules::Turn::when_reading}, {"writing", Rules::Turn::when_writing}});
+  queue.capacity = static_cast<int>(entry.integer("capacity", 32));
+  if (queue.capacity < 1 || queue.capacity > 1000000) entry.child("capacity").fail("must lie between 1 and 1000000");
+  queue.blocks = entry.boolean("blocks", false);
+  queue.keeps = entry.boolean("keeps_opened", false);
+  return queue;
+}
+
+void read_queues(const Params& queues, const Spec& spec, QueueRules& rules) {
+  const auto names = queues.keys();
+  rules.queue_of_kind.assign(spec.requests.size(), -1);
+  for (const auto& name : names) {
+    const Params entry = queues.child(name);
+    const int number = static_cast<int>(rules.queues.size());
+    rules.queues.push_back(read_queue(entry, name));
+    auto& queue = rules.queues.back();
+    if (queue.takes == QueueRules::Takes::opened_rows) rules.opened = number;
+    if (queue.takes == QueueRules::Takes::refreshes) rules.refreshes = number;
+    if (queue.turn == QueueRules::Turn::when_reading) rules.reading = number;
+    if (queue.turn == QueueRules::Turn::when_writing) rules.writing = number;
+    for (const auto& item : entry.list("requests")) {
+      rules.queue_of_kind[static_cast<std::size_t>(find_kind(spec, item, item.as_text()))] = number;
+    }
+    for (const auto& item : entry.list("refused_while")) {
+      const std::string other = item.as_text();
+      const auto found = std::find(names.begin(), names.end(), other);
+      if (found == names.end()) item.fail("queue '" + other + "' is unknown" + did_you_mean(other, names));
+      queue.refused_while.push_back(static_cast<int>(found - names.begin()));
+    }
+  }
+  if (rules.queues.empty()) queues.fail("at least one queue is expected");
+  if ((rules.reading < 0) != (rules.writing < 0)) queues.fail("queues that take turns come as a pair, reading and writing");
+  if (rules.refreshes < 0) queues.fail("one queue must take refreshes");
+}
+
+}  // namespace
+
+QueueRules read_queue_rules(const Params& section, const Spec& spec) {
+  QueueRules rules;
+  read_queues(section.child("queues"), spec, rules);
+  rules.fence = kind_flags(spec, section, "fences");
+  rules.marker = kind_flags(spec, section, "markers");
+  rules.replies = kind_flags(spec, section, "replies");
+  rules.hits = command_flags(spec, section, "row_hits");
+  rules.latency.assign(spec.commands.size(), 0);
+  if (const auto latency = section.optional_child("latency")) {
+    const ExpressionContext context{[&](const std::string& name) {
+                                      const auto found = spec.timing.find(name);
+                                      if (found == spec.timing.end()) throw ConfigError("'" + name + "' is no timing parameter of " + spec.standard);
+                                      return static_cast<double>(found->second);
+                                    },
+                                    spec.tck_ps};
+    for (const auto& name : latency->keys()) {
+      rules.latency[static_cast<std::size_t>(find_command(spec, *latency, name))] =
+          static_cast<Cycle>(std::llround(evaluate(latency->text(name), context)));
+    }
+  }
+  rules.in_mode.assign(spec.commands.size(), false);
+  if (const auto mode = section.optional_child("mode")) {
+    rules.mode_command = find_command(spec, *mode, mode->text("command"));
+    rules.in_mode = command_flags(spec, *mode, "needed_by");
+  }
+  rules.low_mark = section.number("low_mark", rules.low_mark);
+  rules.high_mark = section.number("high_mark", rules.high_mark);
+  rules.forwards_any_write = section.boolean("forwards_any_write", false);
+  rules.guard_ignores_spans = section.boolean("guard_ignores_spans", false);
+  rules.bus_passes_waiting_refresh = section.boolean("bus_passes_waiting_refresh", false);
+  rules.keeps_by_last_choice = section.boolean("keeps_by_last_choice", false);
+  rules.marks_number_in_group = section.boolean("marks_number_in_group", false);
+  if (const auto unread = section.unread(); !unread.empty()) unread.front().fail("key '" + unread.front().key() + "' is unknown in a controller");
+  return rules;
+}
+
+}  // namespace moeram

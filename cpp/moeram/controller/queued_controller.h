@@ -1,0 +1,121 @@
+// The controller of one channel whose queues, buses, fences and modes are data (QueueRules). Time is the caller's: ticks one by one,
+// or run_until, which jumps over cycles in which nothing happens.
+//
+// A tick: time advances; at most one reported completion; refreshes are asked for; then one command is chosen per bus. A choice
+// asks the queues in order of service; the first whose best request is ready wins. With two buses a second choice follows in which
+// only commands of the other bus count.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "moeram/controller/listener.h"
+#include "moeram/controller/memory_port.h"
+#include "moeram/controller/queue_rules.h"
+#include "moeram/controller/refresh/refresh_manager.h"
+#include "moeram/controller/run_queue.h"
+#include "moeram/dram/device.h"
+
+namespace moeram {
+
+struct QueuedStatistics {
+  std::vector<std::int64_t> issued;        // [command]
+  std::vector<Cycle> cycles;               // [request kind] from a request's first command to its final one, both counted
+  std::vector<std::int64_t> completed;     // [request kind]
+  Cycle idle = 0;                          // nothing queued and nothing on its way
+  Cycle row_open = 0, rows_closed = 0;     // cycles with and without an open row
+};
+
+class QueuedController : public MemoryPort {
+ public:
+  QueuedController(const Spec& spec, const QueueRules& rules, int channel, const std::string& refresh);
+
+  // False: refused. Only fields kind, address and tag (and byte_address) count.
+  bool send(Request request) override;
+  bool send_first(Request request) override;
+  void refuse_again(const Request&, std::int64_t) override {}
+  // Would send() take a request of this kind now?
+  bool accepts(int kind) const;
+
+  void tick();
+  Cycle now() const { return now_; }
+  // Every tick before this one only lets time pass, unless something is sent.
+  Cycle next_event();
+  // now() becomes `until`. Throws EngineError if waiting requests cannot make progress any more.
+  void run_until(Cycle until);
+  // Runs until a request of this kind is accepted, at most to `limit`; returns now().
+  Cycle run_until_accepts(int kind, Cycle limit = kNever);
+  // Runs to the end of the next tick that may do something. Throws EngineError if there is none.
+  void step();
+  // Runs until nothing is queued or on its way.
+  Cycle run_until_drained();
+
+  // Without it every cycle is a tick; the results are the same.
+  void set_skip(bool skip) { skip_ = skip; }
+  bool drained() const;  // requests of users only: a waiting refresh is none
+  void set_read_sink(ReadSink* sink) { sink_ = sink; }
+  void add_listener(std::shared_ptr<CommandListener> listener) { listeners_.push_back(std::move(listener)); }
+  const std::vector<std::shared_ptr<CommandListener>>& listeners() const { return listeners_; }
+  const QueuedStatistics& statistics() const { return statistics_; }
+  const Spec& spec() const { return spec_; }
+  int channel() const { return channel_; }
+  // What waits longest, for messages.
+  std::string blocked_request() const;
+
+ private:
+  struct Choice {
+    int queue = -1;  // -1: nothing
+    std::size_t run = 0;
+    int command = -1;
+  };
+  static constexpr int kAnyBus = -2;
+  static constexpr int kNoBus = -1;
+
+  Choice choose(int bus, int& looked_at);
+  bool admissible(int command, int bus) const;
+  int best_run(RunQueue& queue);
+  bool protected_by_a_hit(const RunQueue& queue, std::size_t run) const;
+  bool drop_leading_fence(RunQueue& queue);
+  bool turn_allows(const QueueRules::Queue& queue, bool& mode_is_fresh);
+  bool write_mode_after() const;
+  bool closes_a_row_in_use(const Choice& choice);
+  bool same_bank_levels(const Address& a, const Address& b) const;
+  bool overlaps(const Choice& choice, int command, const Address& used) const;
+  void issue(const Choice& choice);
+  void finish(const Choice& choice, Request& request);
+  void move_to_opened(const Choice& choice, const Request& request);
+  void complete_one();
+  void count_open_rows(int command, const Address& address);
+  bool nothing_waits() const;
+  void pass(Cycle cycles);
+  void watch() const;
+  bool forwarded(const Request& read) const;
+  void evaluate(RunQueue& queue) const { queue.evaluate(device_, version_, state_version_); }
+  RunQueue& queue_at(int number) { return queues_[static_cast<std::size_t>(number)]; }
+  const RunQueue& queue_at(int number) const { return queues_[static_cast<std::size_t>(number)]; }
+
+  const Spec& spec_;
+  const QueueRules& rules_;
+  int channel_;
+  Device device_;
+  std::uint64_t version_ = 1, state_version_ = 1;  // commands issued, and those of them that changed banks
+  std::unique_ptr<RefreshManager> refresh_;
+  std::vector<RunQueue> queues_;
+  std::deque<Request> pending_;   // reported completions in order
+  Cycle writes_done_ = 0;         // when all that is not reported has completed
+  bool write_mode_ = false;
+  bool kept_choice_ = false;      // the last choice beyond the opened rows came from a queue that keeps its requests
+  bool mode_ = false;
+  bool skip_ = true;
+  bool quiet_ = false;            // the last tick did nothing
+  Cycle now_ = 0;
+  Cycle last_progress_ = 0;
+  ReadSink* sink_ = nullptr;
+  std::vector<std::shared_ptr<CommandListener>> listeners_;
+  std::vector<bool> marked_open_;
+  int marked_count_ = 0;
+  QueuedStatistics statistics_;
+};
+
+}  // namespace moeram

@@ -1,0 +1,56 @@
+// Instructions that a DMA engine expands into requests: a standard's section `instructions` says what each means, a trace names them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "moeram/base/params.h"
+#include "moeram/dram/spec.h"
+
+namespace moeram {
+
+struct InstructionSet {
+  enum class Field : std::uint8_t { ignored, opsize, mask, channel, bank, row, register_number, data };
+  struct Operation {
+    std::string words;        // "AiM MAC_ABK"
+    std::string statistic;
+    std::vector<Field> fields;
+    int request = -1;         // -1: takes a cycle of the engine and sends nothing
+    std::int32_t column = 0;  // of its first request; with an opsize they count from there
+    bool waits = false;       // the engine goes on when all its requests have completed
+    bool all_channels = false, one_channel = false;
+    std::int64_t row_base = -1;  // with row_register: the row is the base plus that register
+    int row_register = -1;
+    std::int64_t most = 0;    // requests a channel; 0: unlimited
+  };
+  std::vector<Operation> operations;
+  std::string optional_prefix;     // of the second word
+  std::string end;                 // words of the instruction that a trace ends with
+  std::int64_t queue = 0;          // instructions that wait for the engine at most
+  std::vector<std::int64_t> registers;
+  bool mask_from_top = false;
+  bool checks_sizes = false;
+  int channels = 0, banks_per_group = 0, banks = 0, bank_level = 0;
+  std::int64_t rows = 0;
+  std::vector<std::string> cycle_names;  // [request kind] of its cycle statistic; empty: none
+  std::vector<int> bank_counts;          // [level] down to the bank
+};
+
+// Throws ConfigError. `unit`: that section, for the sizes of buffers; may be absent.
+InstructionSet read_instruction_set(const Params& instructions, const std::optional<Params>& unit, const Spec& spec);
+
+struct Instruction {
+  std::int32_t operation = 0;
+  std::int32_t opsize = 1;
+  std::uint32_t mask = 0;      // channels, bit i = channel i
+  std::int32_t bank = -1;      // flat in the channel
+  std::int64_t row = -1;
+  std::int64_t register_number = -1;
+  std::int64_t data = 0;
+};
+
+// Throws TraceError naming file, line and rule; a trace that does not end with the set's end is refused.
+std::vector<Instruction> read_instruction_trace(const std::string& path, const InstructionSet& set, char delimiter);
+
+}  // namespace moeram

@@ -1,0 +1,29 @@
+// Helpers for every reader of simulator configurations.
+#pragma once
+
+#include <string>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/params.h"
+
+namespace moeram {
+
+// Errors of parts that know nothing of files get the place of the map that configured them.
+template <class Make>
+auto at_place(const Params& place, Make make) {
+  try {
+    return make();
+  } catch (const ConfigError& error) {
+    const std::string text = error.what();
+    if (text.find(".yaml:") != std::string::npos && !text.starts_with(place.where())) throw;
+    place.fail(text);
+  }
+}
+
+// A share of a queue between 0 and 1.
+double read_watermark(const Params& controller, const std::string& key, double otherwise);
+
+// What is left unread becomes an error, or a warning where the reference ignores it and `strict` is not asked for.
+void check_unread(const Params& config, bool strict, std::vector<std::string>& warnings);
+
+}  // namespace moeram

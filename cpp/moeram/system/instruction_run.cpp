@@ -1,0 +1,115 @@
+#include "moeram/system/instruction_run.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace moeram {
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+class Engine : public ReadSink {
+ public:
+  Engine(const InstructionSet& set, QueuedMemory& memory, std::int64_t channel_ratio)
+      : set_(set), memory_(memory), ratio_(channel_ratio), registers_(set.registers), replies_(memory.channels().size(), 0) {
+    for (auto& channel : memory.channels()) channel->set_read_sink(this);
+  }
+
+  void on_read_done(const Request& request) override { ++replies_[static_cast<std::size_t>(request.address[0])]; }
+
+  // The engine's cycle in which the instruction, taken up in `cycle`, is done.
+  Cycle play(const Instruction& instruction, Cycle cycle) {
+    const auto& operation = set_.operations[static_cast<std::size_t>(instruction.operation)];
+    if (instruction.register_number >= 0) registers_[static_cast<std::size_t>(instruction.register_number)] = instruction.data;
+    Cycle done = cycle;
+    if (operation.request < 0) return done;
+    const Request request = expand(operation, instruction);
+    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) {
+      const int channel = std::countr_zero(mask);
+      done = std::max(done, feed(request, channel, instruction.opsize, cycle));
+    }
+    if (!operation.waits) return done;
+    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) done = std::max(done, await(std::countr_zero(mask), instruction.opsize));
+    return done;
+  }
+
+ private:
+  Request expand(const InstructionSet::Operation& operation, const Instruction& instruction) const {
+    Request request;
+    request.kind = operation.request;
+    request.tag = operation.waits ? 1 : 0;
+    request.address.fill(-1);
+    int rest = instruction.bank;
+    for (int level = set_.bank_level; level > 0 && instruction.bank >= 0; --level) {
+      const auto l = static_cast<std::size_t>(level);
+      request.address[l] = rest % set_.bank_counts[l];
+      rest /= set_.bank_counts[l];
+    }
+    const auto row_level = static_cast<std::size_t>(set_.bank_level + 1);
+    request.address[row_level] = static_cast<std::int32_t>(
+        operation.row_register >= 0 ? operation.row_base + registers_[static_cast<std::size_t>(operation.row_register)] : instruction.row);
+    request.address[row_level + 1] = operation.column;
+    return request;
+  }
+
+  // Sends `count` requests from `cycle` on; returns the cycle in which the last was accepted.
+  Cycle feed(Request request, int number, int count, Cycle cycle) {
+    QueuedController& channel = *memory_.channels()[static_cast<std::size_t>(number)];
+    request.address[0] = number;
+    replies_[static_cast<std::size_t>(number)] = 0;
+    auto& column = request.address[static_cast<std::size_t>(set_.bank_level + 2)];
+    channel.run_until(ceil_div(cycle, ratio_));
+    for (int sent = 0; sent < count; ++sent, ++column) {
+      while (!channel.send(request)) {
+        const Cycle free = channel.run_until_accepts(request.kind);
+        cycle = std::max(cycle + 1, (free - 1) * ratio_ + 1);
+        channel.run_until(ceil_div(cycle, ratio_));
+      }
+    }
+    return cycle;
+  }
+
+  // The cycle in which the last reply of a channel came.
+  Cycle await(int number, int count) {
+    QueuedController& channel = *memory_.channels()[static_cast<std::size_t>(number)];
+    while (replies_[static_cast<std::size_t>(number)] < count) channel.step();
+    return (channel.now() - 1) * ratio_;
+  }
+
+  const InstructionSet& set_;
+  QueuedMemory& memory_;
+  std::int64_t ratio_;
+  std::vector<std::int64_t> registers_;
+  std::vector<std::int64_t> replies_;  // [channel] to the instruction at hand
+};
+
+}  // namespace
+
+QueuedResult play_instructions(const InstructionSet& set, const std::vector<Instruction>& trace, QueuedMemory& memory, ClockRatio ratio,
+                               std::int64_t channel_ratio) {
+  Engine engine(set, memory, channel_ratio);
+  std::vector<std::int64_t> played(set.operations.size(), 0);
+  const auto capacity = static_cast<std::size_t>(set.queue);
+  std::vector<Cycle> done(trace.size() > capacity ? trace.size() : 0);  // only if the queue can be full
+  Cycle cycle = 0;          // of the engine, for the next instruction
+  std::int64_t tick = -1;   // of the front end that handed over the last one
+  std::int64_t stalls = 0;
+  for (std::size_t i = 0; i < trace.size(); ++i) {
+    const std::int64_t first = tick + 1;
+    tick = i < capacity ? first : std::max(first, done[i - capacity] * ratio.frontend / ratio.memory + 1);
+    stalls += tick - first;
+    const Cycle end = engine.play(trace[i], std::max(cycle, ceil_div(tick * ratio.memory, ratio.frontend)));
+    if (!done.empty()) done[i] = end;
+    cycle = end + 1;
+    ++played[static_cast<std::size_t>(trace[i].operation)];
+  }
+  QueuedResult result;
+  // The front end looks in its next tick.
+  result.cycles = ceil_div(((cycle - 1) * ratio.frontend / ratio.memory + 1) * ratio.memory, ratio.frontend);
+  for (auto& channel : memory.channels()) channel->run_until(ceil_div(result.cycles, channel_ratio));
+  for (std::size_t i = 0; i < set.operations.size(); ++i) result.totals.emplace_back("total_num_" + set.operations[i].statistic + "_requests", played[i]);
+  result.totals.emplace_back("total_num_ISR_full", stalls);
+  return result;
+}
+
+}  // namespace moeram

@@ -1,0 +1,214 @@
+#include "moeram/system/queued_run.h"
+
+#include <algorithm>
+#include <map>
+
+#include "moeram/base/errors.h"
+#include "moeram/base/text.h"
+#include "moeram/frontend/instruction_trace.h"
+#include "moeram/frontend/operation_trace.h"
+#include "moeram/plugin/command_trace.h"
+#include "moeram/system/config_reading.h"
+#include "moeram/system/frontends.h"
+#include "moeram/system/instruction_run.h"
+#include "moeram/system/ramulator_config.h"
+#include "moeram/system/request_stream.h"
+
+namespace moeram {
+namespace {
+
+// The names that a simulator gives to its parts.
+struct Dialect {
+  std::string frontend;
+  std::map<std::string, std::string> standards;  // DRAM.impl -> name of a shipped standard
+  std::string controller, scheduler;
+  std::map<std::string, std::string> refresh;    // RefreshManager.impl -> ours
+  std::vector<std::string> mappers;
+  std::string recorder;  // plugin that writes commands; empty: its plugins are never called
+};
+
+const std::map<std::string, Dialect>& dialects() {
+  static const std::map<std::string, Dialect> all = {
+      {"PIMDRAM",
+       {"PIMLoadStoreTrace", {{"HBM3-PIM", "HBM3@attacc"}}, "HBM3-PIM", "PIM", {{"AllBankHBM3", "AllBank"}, {"No", "None"}},
+        {"HBM3-PIM", "HBM3-PIM-Custom"}, "HBM3TraceRecorder"}},
+      {"AiMDRAM",
+       {"AiMTrace", {{"GDDR6", "GDDR6@aim"}}, "AiM", "FRFCFS", {{"AllBank", "AllBank"}, {"No", "None"}},
+        {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"}, ""}}};
+  return all;
+}
+
+std::string one_of(const Params& parent, const std::string& interface, const std::map<std::string, std::string>& names) {
+  std::vector<std::string> allowed;
+  for (const auto& [name, ours] : names) allowed.push_back(name);
+  return names.at(implementation_of(parent, interface, allowed));
+}
+
+// A shipped standard by the simulator's name for it, any standard by edition, or a file.
+std::string standard_of(const Params& dram, const Dialect& dialect) {
+  const std::string name = dram.text("impl");
+  if (const auto found = dialect.standards.find(name); found != dialect.standards.end()) return found->second;
+  if (name.find('@') != std::string::npos || name.ends_with(".yaml") || name.ends_with(".yml")) return name;
+  std::vector<std::string> allowed;
+  for (const auto& [known, ours] : dialect.standards) allowed.push_back(known);
+  dram.child("impl").fail("DRAM '" + name + "' is unknown" + did_you_mean(name, allowed));
+}
+
+}  // namespace
+
+QueuedMemory::QueuedMemory(const Standard& standard, const DeviceOptions& options, const std::string& refresh, double low_mark, double high_mark)
+    : spec_(std::make_unique<Spec>(resolve(standard, options))) {
+  const auto section = standard.sections.find("controller");
+  if (section == standard.sections.end()) {
+    throw ConfigError(spec_->standard + "@" + spec_->edition + " says nothing of a controller; a standard for these runs has a section 'controller'");
+  }
+  rules_ = std::make_unique<QueueRules>(read_queue_rules(section->second, *spec_));
+  rules_->low_mark = low_mark;
+  rules_->high_mark = high_mark;
+  for (int channel = 0; channel < spec_->counts[0]; ++channel) {
+    channels_.push_back(std::make_unique<QueuedController>(*spec_, *rules_, channel, refresh));
+  }
+}
+
+void QueuedMemory::record_commands(const std::string& prefix) {
+  for (auto& channel : channels_) {
+    channel->add_listener(std::make_shared<CommandTrace>(*spec_, prefix + ".ch" + std::to_string(channel->channel())));
+  }
+}
+
+void QueuedMemory::finish() {
+  for (auto& channel : channels_) {
+    for (const auto& listener : channel->listeners()) listener->finish();
+  }
+}
+
+QueuedRun::QueuedRun(const Params& config, bool strict, const std::string& folder) : folder_(folder) {
+  std::vector<std::string> systems;
+  for (const auto& [name, dialect] : dialects()) systems.push_back(name);
+  dialect_ = implementation_of(config, "MemorySystem", systems);
+  read_memory(config);
+  read_frontend(config);
+  check_unread(config, strict, warnings_);
+  open_plugins(config.child("MemorySystem").child("Controller"));
+}
+
+void QueuedRun::read_memory(const Params& config) {
+  const Dialect& dialect = dialects().at(dialect_);
+  const Params system = config.child("MemorySystem");
+  ratio_.memory = read_clock_ratio(system);
+  const Params dram = system.child("DRAM");
+  standard_ = std::make_unique<Standard>(at_place(dram, [&] {
+    const std::string name = standard_of(dram, dialect);
+    const bool is_file = name.ends_with(".yaml") || name.ends_with(".yml");
+    return find_standard(is_file ? in_folder(folder_, name) : name, "2.0", read_fault_choice(dram));
+  }));
+  const DeviceOptions options = at_place(dram, [&] { return read_device_options(*standard_, dram); });
+  implementation_of(system, "Controller", {dialect.controller});
+  const Params controller = system.child("Controller");
+  implementation_of(controller, "Scheduler", {dialect.scheduler});
+  const std::string refresh = one_of(controller, "RefreshManager", dialect.refresh);
+  const double low = read_watermark(controller, "wr_low_watermark", 0.2);
+  const double high = read_watermark(controller, "wr_high_watermark", 0.8);
+  memory_ = at_place(dram, [&] { return std::make_unique<QueuedMemory>(*standard_, options, refresh, low, high); });
+  if (refresh == "AllBank" && memory_->spec().refresh && memory_->spec().refresh->level < 0) {
+    warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + memory_->spec().standard + "@" + memory_->spec().edition +
+                        ", as in the simulator that it follows");
+  }
+  const std::string mapper = implementation_of(system, "AddrMapper", dialect.mappers);
+  mapper_ = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper, memory_->spec()); });
+}
+
+void QueuedRun::read_frontend(const Params& config) {
+  const Dialect& dialect = dialects().at(dialect_);
+  implementation_of(config, "Frontend", {dialect.frontend});
+  const Params frontend = config.child("Frontend");
+  ratio_.frontend = read_clock_ratio(frontend);
+  if (frontend.has("Translation")) {
+    implementation_of(frontend, "Translation", {"NoTranslation"});
+    frontend.child("Translation").integer("max_addr", 0);
+  }
+  const auto section = standard_->sections.find("instructions");
+  if (section == standard_->sections.end()) throw ConfigError(memory_->spec().standard + "@" + memory_->spec().edition + " has no section 'instructions'");
+  const std::string path = in_folder(folder_, frontend.text("path"));
+  if (dialect_ == "PIMDRAM") {
+    auto trace = std::make_shared<OperationTrace>(path, section->second, memory_->spec(), *mapper_);
+    play_ = [this, trace] { return play_operations(*trace); };
+    return;
+  }
+  const std::string delimiter = frontend.text("delimiter", " ");
+  if (delimiter != " " && delimiter != ",") frontend.child("delimiter").fail("' ' or ',' is expected");
+  const Params controller = config.child("MemorySystem").child("Controller");
+  const std::int64_t ratio = controller.has("clock_ratio") ? read_clock_ratio(controller) : 1;
+  const auto unit = standard_->sections.find("unit");
+  set_ = std::make_unique<InstructionSet>(
+      read_instruction_set(section->second, unit == standard_->sections.end() ? std::nullopt : std::optional(unit->second), memory_->spec()));
+  auto trace = std::make_shared<std::vector<Instruction>>(read_instruction_trace(path, *set_, delimiter.front()));
+  play_ = [this, trace, ratio] { return play_instructions(*set_, *trace, *memory_, ratio_, ratio); };
+}
+
+// Accepted requests by kind; fences are not counted.
+QueuedResult QueuedRun::play_operations(RequestSource& source) {
+  const StreamResult stream = run_stream(source, memory_->channels(), ratio_);
+  QueuedResult result;
+  result.cycles = stream.cycles;
+  const auto& requests = memory_->spec().requests;
+  for (std::size_t kind = 0; kind < requests.size(); ++kind) {
+    std::string name = requests[kind].name;
+    std::replace(name.begin(), name.end(), '-', '_');
+    const bool refresh = memory_->spec().commands[static_cast<std::size_t>(requests[kind].command)].refreshing;
+    if (!memory_->rules().fence[kind] && !refresh) result.totals.emplace_back("total_num_" + std::string(kind > kWrite ? "pim_" : "") + name + "_requests", stream.accepted[kind]);
+  }
+  result.totals.emplace_back("total_num_other_requests", 0);
+  return result;
+}
+
+void QueuedRun::open_plugins(const Params& controller) {
+  const Dialect& dialect = dialects().at(dialect_);
+  if (dialect.recorder.empty()) return;
+  for (const auto& entry : controller.list("plugins")) {
+    implementation_of(entry, "ControllerPlugin", {dialect.recorder});
+    memory_->record_commands(in_folder(folder_, entry.child("ControllerPlugin").text("path")));
+  }
+}
+
+void QueuedRun::run(bool skip) {
+  for (auto& channel : memory_->channels()) channel->set_skip(skip);
+  result_ = play_();
+  memory_->finish();
+}
+
+QueuedRun::Named QueuedRun::command_counts(const QueuedController& channel) const {
+  Named counts;
+  for (std::size_t i = 0; i < memory_->spec().commands.size(); ++i) {
+    if (const auto count = channel.statistics().issued[i]; count > 0) counts.emplace_back(memory_->spec().commands[i].name, count);
+  }
+  return counts;
+}
+
+// Of simulators whose channels say where their time goes.
+QueuedRun::Named QueuedRun::cycle_statistics(const QueuedController& channel) const {
+  if (!set_) return {};
+  const auto& s = channel.statistics();
+  Named cycles{{"active_cycles", s.row_open}, {"precharged_cycles", s.rows_closed}, {"idle_cycles", s.idle}};
+  for (std::size_t kind = 0; kind < set_->cycle_names.size(); ++kind) {
+    if (!set_->cycle_names[kind].empty()) cycles.emplace_back(set_->cycle_names[kind] + "_cycles", s.cycles[kind]);
+  }
+  return cycles;
+}
+
+std::string QueuedRun::statistics() const {
+  const Spec& spec = memory_->spec();
+  Component system{"MemorySystem", dialect_, "", {}, {}};
+  for (const auto& [name, value] : result_.totals) system.add(name, value);
+  system.add("memory_system_cycles", result_.cycles);
+  system.children.push_back({"DRAM", spec.standard + "@" + spec.edition, "", {}, {}});
+  for (const auto& channel : memory_->channels()) {
+    Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel->channel()), {}, {}};
+    for (const auto& [name, value] : command_counts(*channel)) out.add("num_" + name + "_commands", value);
+    for (const auto& [name, value] : cycle_statistics(*channel)) out.add(name, value);
+    system.children.push_back(out);
+  }
+  return to_text(system) + "\n";
+}
+
+}  // namespace moeram

@@ -1,0 +1,76 @@
+// The simulators that defined AttAcc's HBM3-PIM and SK hynix' AiM: their configurations and traces in, their statistics out.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "moeram/base/statistics.h"
+#include "moeram/controller/queued_controller.h"
+#include "moeram/dram/standard.h"
+#include "moeram/frontend/instruction_trace.h"
+#include "moeram/frontend/request_source.h"
+#include "moeram/mapping/address_mapper.h"
+#include "moeram/system/memory_system.h"
+#include "moeram/system/simulator_run.h"
+
+namespace moeram {
+
+// What a run leaves; the same for both.
+struct QueuedResult {
+  Cycle cycles = 0;                                                // of the memory system
+  std::vector<std::pair<std::string, std::int64_t>> totals;       // as the simulator names them
+};
+
+// Channels of one standard with a `controller` section, and what a front end does with them.
+class QueuedMemory {
+ public:
+  // `refresh`: of the refresh managers, "AllBank" or "None".
+  QueuedMemory(const Standard& standard, const DeviceOptions& options, const std::string& refresh, double low_mark, double high_mark);
+  const Spec& spec() const { return *spec_; }
+  const QueueRules& rules() const { return *rules_; }
+  std::vector<std::unique_ptr<QueuedController>>& channels() { return channels_; }
+  const std::vector<std::unique_ptr<QueuedController>>& channels() const { return channels_; }
+  // "<prefix>.ch<i>" for every channel.
+  void record_commands(const std::string& prefix);
+  void finish();  // of all listeners
+
+ private:
+  std::unique_ptr<Spec> spec_;
+  std::unique_ptr<QueueRules> rules_;
+  std::vector<std::unique_ptr<QueuedController>> channels_;
+};
+
+class QueuedRun : public SimulatorRun {
+ public:
+  QueuedRun(const Params& config, bool strict, const std::string& folder);
+  void run(bool skip) override;
+  std::string statistics() const override;
+  const std::vector<std::string>& warnings() const override { return warnings_; }
+  using Named = std::vector<std::pair<std::string, std::int64_t>>;
+  Named command_counts(const QueuedController& channel) const;   // commands that were issued
+  Named cycle_statistics(const QueuedController& channel) const;
+  const QueuedResult& result() const { return result_; }
+  QueuedMemory& memory() { return *memory_; }
+  const QueuedMemory& memory() const { return *memory_; }
+
+ private:
+  QueuedResult play_operations(RequestSource& source);
+  void read_memory(const Params& config);
+  void read_frontend(const Params& config);
+  void open_plugins(const Params& controller);
+
+  std::string folder_;
+  std::string dialect_;
+  std::unique_ptr<Standard> standard_;
+  std::unique_ptr<QueuedMemory> memory_;
+  std::unique_ptr<AddressMapper> mapper_;
+  std::unique_ptr<InstructionSet> set_;
+  std::function<QueuedResult()> play_;  // the front end
+  ClockRatio ratio_;
+  std::vector<std::string> warnings_;
+  QueuedResult result_;
+};
+
+}  // namespace moeram

@@ -1,0 +1,38 @@
+#include "moeram/system/request_stream.h"
+
+#include <algorithm>
+
+namespace moeram {
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+// The front end's n-th tick (from 0) is in iteration n * ratio.memory, memory's m-th tick (from 1) in (m - 1) * ratio.frontend;
+// in the same iteration the front end goes first.
+StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio) {
+  StreamResult result;
+  result.accepted.assign(channels.front()->spec().requests.size(), 0);
+  std::int64_t tick = 0;
+  Cycle now = 0;  // memory's ticks before the front end's
+  while (!source.finished()) {
+    const Request request = source.next();
+    QueuedController& channel = *channels[static_cast<std::size_t>(request.address[0])];
+    channel.run_until(now);
+    while (!channel.send(request)) {
+      const Cycle free = channel.run_until_accepts(request.kind);
+      tick = std::max(tick + 1, ceil_div((free - 1) * ratio.frontend + 1, ratio.memory));
+      now = ceil_div(tick * ratio.memory, ratio.frontend);
+      channel.run_until(now);
+    }
+    ++result.accepted[static_cast<std::size_t>(request.kind)];
+    source.advance();
+  }
+  result.cycles = now + 1;
+  for (auto& channel : channels) result.cycles = std::max(result.cycles, channel->run_until_drained());
+  for (auto& channel : channels) channel->run_until(result.cycles);
+  return result;
+}
+
+}  // namespace moeram
