@@ -25,6 +25,13 @@ QueuedController::QueuedController(const Spec& spec, const QueueRules& rules, in
       refresh_(make_refresh_manager(refresh, spec, channel)),
       queues_(make_queues(rules, spec.column_level)),
       marked_open_(static_cast<std::size_t>(spec.banks()), false) {
+  for (std::size_t command = 0; command < spec.commands.size(); ++command) {
+    bool alike = !device_.changes_state(static_cast<int>(command)) && spec.commands[command].apply_later < 0;
+    for (const auto& level : spec.rows) {
+      alike = alike && std::all_of(level[command].begin(), level[command].end(), [](const TimingRow& row) { return row.window == 1; });
+    }
+    repeats_alike_.push_back(alike);
+  }
   statistics_.issued.assign(spec.commands.size(), 0);
   statistics_.cycles.assign(spec.requests.size(), 0);
   statistics_.completed.assign(spec.requests.size(), 0);
@@ -39,14 +46,19 @@ bool QueuedController::accepts(int kind) const {
   return !queue_at(number).full();
 }
 
-bool QueuedController::send(Request request) {
+// Throws EngineError for a kind that nobody takes.
+void QueuedController::prepare(Request& request) const {
   if (request.kind < 0 || request.kind >= static_cast<int>(spec_.requests.size()) || rules_.queue_of_kind[static_cast<std::size_t>(request.kind)] < 0) {
     throw EngineError("request kind " + std::to_string(request.kind) + " enters no queue of " + spec_.standard);
   }
-  const auto kind = static_cast<std::size_t>(request.kind);
-  request.final_command = spec_.requests[kind].command;
+  request.final_command = spec_.requests[static_cast<std::size_t>(request.kind)].command;
   request.bank = device_.bank_of(request.address);
   request.arrive = now_;
+}
+
+bool QueuedController::send(Request request) {
+  prepare(request);
+  const auto kind = static_cast<std::size_t>(request.kind);
   if (request.kind == kRead && forwarded(request)) {
     request.depart = now_ + 1;
     ++statistics_.completed[kind];

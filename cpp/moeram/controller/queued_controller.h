@@ -33,6 +33,9 @@ class QueuedController : public MemoryPort {
 
   // False: refused. Only fields kind, address and tag (and byte_address) count.
   bool send(Request request) override;
+  // `count` requests for as many columns from this one's on, each as soon as there is room; returns now() when the last was taken.
+  // The same as sending them one by one, but a stream over an open row costs little more than its first commands.
+  Cycle send_run(Request request, int count);
   bool send_first(Request request) override;
   void refuse_again(const Request&, std::int64_t) override {}
   // Would send() take a request of this kind now?
@@ -89,6 +92,9 @@ class QueuedController : public MemoryPort {
   void count_open_rows(int command, const Address& address);
   bool nothing_waits() const;
   void pass(Cycle cycles);
+  void prepare(Request& request) const;
+  bool streams_alone(int number);
+  bool stream(int number, int& waiting);
   void watch() const;
   bool forwarded(const Request& read) const;
   void evaluate(RunQueue& queue) const { queue.evaluate(device_, version_, state_version_); }
@@ -113,6 +119,7 @@ class QueuedController : public MemoryPort {
   Cycle last_progress_ = 0;
   ReadSink* sink_ = nullptr;
   std::vector<std::shared_ptr<CommandListener>> listeners_;
+  std::vector<bool> repeats_alike_;  // [command] changes no state, and its timing rows count from its latest issue
   std::vector<bool> marked_open_;
   int marked_count_ = 0;
   QueuedStatistics statistics_;

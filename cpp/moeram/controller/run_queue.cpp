@@ -12,16 +12,16 @@ bool same_wish(const Request& a, const Request& b, int column_level) {
 
 }  // namespace
 
-void RunQueue::push(const Request& request, bool free) {
+void RunQueue::push(const Request& request, int count, bool free) {
   int slot = static_cast<int>(slots_.size());
   if (unused_.empty()) {
-    slots_.push_back({request, -1});
+    slots_.push_back({request, count, -1});
   } else {
     slot = unused_.back();
     unused_.pop_back();
-    slots_[static_cast<std::size_t>(slot)] = {request, -1};
+    slots_[static_cast<std::size_t>(slot)] = {request, count, -1};
   }
-  ++size_;
+  size_ += count;
   if (!runs_.empty() && !free && !runs_.back().free) {
     Run& last = runs_.back();
     Slot& before = slots_[static_cast<std::size_t>(last.last)];
@@ -40,12 +40,20 @@ void RunQueue::push(const Request& request, bool free) {
   runs_.push_back(run);
 }
 
-void RunQueue::pop_front(std::size_t number) {
+void RunQueue::pop_front(std::size_t number, int count) {
   Run& run = runs_[number];
   const int slot = run.first;
+  Slot& first = slots_[static_cast<std::size_t>(slot)];
+  if (first.count > count) {
+    first.count -= count;
+    first.request.address[static_cast<std::size_t>(column_level_)] += count;
+    first.request.first_command = -1;
+    size_ -= count;
+    return;
+  }
   run.first = slots_[static_cast<std::size_t>(slot)].next;
   unused_.push_back(slot);
-  --size_;
+  size_ -= count;
   if (run.first < 0) runs_.erase(runs_.begin() + static_cast<std::ptrdiff_t>(number));
 }
 

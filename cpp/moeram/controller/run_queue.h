@@ -2,6 +2,7 @@
 // command at the same cycle, so a choice looks at one entry a run. A stream over a row costs as much as one request.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -30,10 +31,27 @@ class RunQueue {
   bool empty() const { return size_ == 0; }
   bool full() const { return size_ > capacity_; }  // one more than the capacity is let in
   // `free`: ready at any time, with no command before it.
-  void push(const Request& request, bool free);
+  void push(const Request& request, bool free) { push(request, 1, free); }
+  // `count` requests for as many columns from the given one on.
+  void push(const Request& request, int count, bool free);
+  // One more such request behind the last; only after a push of several with nothing pushed since.
+  void extend_last() {
+    ++slots_[static_cast<std::size_t>(runs_.back().last)].count;
+    ++size_;
+  }
+  // The column behind the last request's.
+  std::int32_t next_column() const {
+    const Slot& last = slots_[static_cast<std::size_t>(runs_.back().last)];
+    return last.request.address[static_cast<std::size_t>(column_level_)] + last.count;
+  }
+  // How many requests stand in the first slot of a run.
+  int front_count(std::size_t run) const { return slots_[static_cast<std::size_t>(runs_[run].first)].count; }
+  int room() const { return std::max(capacity_ + 1 - size_, 0); }
   Request& front(std::size_t run) { return slots_[static_cast<std::size_t>(runs_[run].first)].request; }
   const Request& front(std::size_t run) const { return slots_[static_cast<std::size_t>(runs_[run].first)].request; }
-  void pop_front(std::size_t run);
+  void pop_front(std::size_t run) { pop_front(run, 1); }
+  // `count` at once, no more than stand in its first slot.
+  void pop_front(std::size_t run, int count);
 
   std::vector<Run>& runs() { return runs_; }
   const std::vector<Run>& runs() const { return runs_; }
@@ -54,6 +72,7 @@ class RunQueue {
  private:
   struct Slot {
     Request request;
+    int count = 1;  // requests for as many columns, from the request's on
     int next = -1;  // in its run
   };
   void evaluate(Run& run, const Device& device, std::uint64_t version, std::uint64_t state_version);

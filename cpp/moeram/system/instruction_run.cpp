@@ -57,16 +57,10 @@ class Engine : public ReadSink {
     QueuedController& channel = *memory_.channels()[static_cast<std::size_t>(number)];
     request.address[0] = number;
     replies_[static_cast<std::size_t>(number)] = 0;
-    auto& column = request.address[static_cast<std::size_t>(set_.bank_level + 2)];
     channel.run_until(ceil_div(cycle, ratio_));
-    for (int sent = 0; sent < count; ++sent, ++column) {
-      while (!channel.send(request)) {
-        const Cycle free = channel.run_until_accepts(request.kind);
-        cycle = std::max(cycle + 1, (free - 1) * ratio_ + 1);
-        channel.run_until(ceil_div(cycle, ratio_));
-      }
-    }
-    return cycle;
+    const Cycle offered = channel.now();
+    const Cycle taken = channel.send_run(request, count);
+    return taken == offered ? cycle : (taken - 1) * ratio_ + 1;
   }
 
   // The cycle in which the last reply of a channel came.

@@ -114,6 +114,9 @@ void QueuedRun::read_memory(const Params& config) {
     warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + memory_->spec().standard + "@" + memory_->spec().edition +
                         ", as in the simulator that it follows");
   }
+  if (const auto plugins = controller.optional_child("plugins"); plugins && !plugins->is_null() && dialect.recorder.empty()) {
+    warnings_.push_back(plugins->where() + ": plug-ins are not called here, as in the simulator that it follows");
+  }
   const std::string mapper = implementation_of(system, "AddrMapper", dialect.mappers);
   mapper_ = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper, memory_->spec()); });
 }

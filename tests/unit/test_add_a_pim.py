@@ -1,0 +1,81 @@
+"""What docs/add-a-pim.md says is done here, word for word, and its mistakes are named."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from moeram.errors import ConfigError, TraceError
+from moeram.hardware.cycle import load_core
+
+
+@pytest.fixture
+def page(repository, tmp_path):
+    """The files of the page in a folder."""
+    text = (repository / "docs" / "add-a-pim.md").read_text()
+    for name, body in re.findall(r"```(?:yaml|text)\n# (\S+)\n(.*?)```", text, re.DOTALL):
+        (tmp_path / name).write_text(body)
+    return tmp_path
+
+
+def run(folder):
+    return load_core().run_queued(str(folder / "config.yaml"), folder=str(folder))
+
+
+def test_the_page_holds_what_it_promises(page):
+    standard = (page / "my_pim.yaml").read_text()
+    assert len(standard.splitlines()) < 50
+    result = run(page)
+    counts = {"LOAD": 32, "MACALL": 256, "ACTALL": 4, "PREA": 3, "DRAIN": 1}
+    assert result["command_counts_by_channel"] == {0: counts, 1: counts}
+    # By hand: the first LOAD goes in cycle 1; the activation one cycle after the last LOAD.
+    last_load = 1 + 31 * 8
+    row = 26 + 63 * 6 + 4 + 26
+    last_mac = last_load + 1 + 3 * row + 26 + 63 * 6
+    drained = last_mac + 6 + 1  # nCCDL, then a cycle to completion
+    assert result["memory_system_cycles"] == drained + 2  # the end enters, and completes a cycle later
+
+
+def test_mistakes_in_a_standard_are_named(page):
+    path = page / "my_pim.yaml"
+    text = path.read_text()
+    for old, new, message in (
+        ("closes_with: PREA", "closes_with: PREALL", r"my_pim.yaml:\d+: commands.MACALL.closes_with: command 'PREALL' is unknown"),
+        ("spans: [bankgroup, bank], opens_with: ACTALL, closes_with: PREA", "spans: [bankgroup, bank]", "opens_with and closes_with"),
+        ("row_open_in_span", "row_open_in_spam", r"did you mean 'row_open_in_span'"),
+        ("refused_while: [read, write, opened]", "refused_while: [reed]", r"queue 'reed' is unknown; did you mean 'read'"),
+        ("latency: {RD: nCL + nBL", "latency: {RD: nCL + nB", r"'nB' is no timing parameter"),
+        ("fills: vector", "fills: matrix", r"buffer 'matrix' is unknown"),
+        ("extends: GDDR6@2.0", "extends: GDDR7@2.0", r"'GDDR7@2.0' is unknown"),
+        ("markers: [end]", "markers: [end]\n  fence: [end]", r"key 'fence' is unknown in a controller"),
+        ("spans: [bankgroup, bank]}\n  ACTALL", "spans: [channel]}\n  ACTALL", r"levels below the channel"),
+    ):
+        assert text.count(old) >= 1, old
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(ConfigError, match=message):
+            run(page)
+
+
+def test_mistakes_in_a_program_are_named(page):
+    path = page / "program.txt"
+    text = path.read_text()
+    for old, new, message in (
+        ("MY LOAD 32 3", "MY LOAD 33 3", r"program.txt:1: opsize 33 overflows a buffer of 32 accesses"),
+        ("MY MAC 64 3 0", "MY MAC 64 7 0", r":2: mask 7 has bits beyond the 2 channels"),
+        ("MY MAC 64 3 0", "MY MAC 64 0 0", r":2: mask 0 names no channel"),
+        ("MY MAC 64 3 0", "MY MAC 64 3", r":2: MY MAC has 3 fields, found 2"),
+        ("MY MAC 64 3 0", "MY MUC 64 3 0", r":2: unknown operation; did you mean 'MY MAC'"),
+        ("MY MAC 64 3 3", "MY MAC 64 3 16384", r":5: row 16384 lies outside 0 to 16383"),
+        ("MY MAC 64 3 3", "MY MAC 64 3 x", r":5: 'x' is no number"),
+        ("MY END\n", "", r"does not end with 'MY END'"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(TraceError, match=message):
+            run(page)
+
+
+def test_jumping_over_idle_cycles_changes_nothing(page):
+    every_cycle = load_core().run_queued(str(page / "config.yaml"), folder=str(page), skip=False)
+    assert run(page) == every_cycle
