@@ -171,7 +171,7 @@ void read_organization(const Params& organization, Standard& standard) {
   allowed.insert(allowed.end(), standard.organization_parameters.begin(), standard.organization_parameters.end());
   if (const auto factors = organization.optional_child("density_factors")) standard.density_factors = factors->as_texts();
   for (const auto& name : standard.density_factors) {
-    if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+    if (!parse_integer(name) && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
       organization.child("density_factors").fail("'" + name + "' is no size of this standard" + did_you_mean(name, allowed));
     }
   }
