@@ -51,6 +51,15 @@ bool QueuedController::write_mode_after() const {
   return writes.size() > rules_.high_mark * size || reads.empty();
 }
 
+// May a search come to the queues that take turns, or does an earlier one end it?
+bool QueuedController::turns_are_reached() const {
+  for (std::size_t q = 0; q < queues_.size(); ++q) {
+    if (rules_.queues[q].turn != QueueRules::Turn::always) return true;
+    if (rules_.queues[q].blocks && !queues_[q].empty()) return false;
+  }
+  return false;
+}
+
 // Of queues that take turns only one is asked; the turn is decided when the search comes to the first of them.
 bool QueuedController::turn_allows(const QueueRules::Queue& queue, bool& mode_is_fresh) {
   if (queue.turn == QueueRules::Turn::always) return true;

@@ -211,7 +211,7 @@ bool QueuedController::drained() const {
 }
 
 Cycle QueuedController::next_event() {
-  if (write_mode_after() != write_mode_) return now_ + 1;
+  if (!quiet_ && write_mode_after() != write_mode_ && turns_are_reached()) return now_ + 1;
   Cycle next = std::min(device_.next_event(), refresh_->next_event());
   if (!pending_.empty()) {
     const Request& first = pending_.front();

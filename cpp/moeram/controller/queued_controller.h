@@ -82,6 +82,7 @@ class QueuedController : public MemoryPort {
   bool drop_leading_fence(RunQueue& queue);
   bool turn_allows(const QueueRules::Queue& queue, bool& mode_is_fresh);
   bool write_mode_after() const;
+  bool turns_are_reached() const;
   bool closes_a_row_in_use(const Choice& choice);
   bool same_bank_levels(const Address& a, const Address& b) const;
   bool overlaps(const Choice& choice, int command, const Address& used) const;
