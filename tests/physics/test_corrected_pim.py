@@ -109,8 +109,10 @@ def test_faults_are_named_ones(tmp_path):
 
 
 @pytest.mark.parametrize("faults", ["all", "none"])
-def test_jumping_changes_nothing_attacc(tmp_path, faults):
-    lines = attacc_mix(4, 600, 0.005, rows=8)  # few enough to end with the faults too
+def test_jumping_changes_nothing_attacc(tmp_path, repository, faults):
+    lines = attacc_mix(4, 600, 0.1, rows=8)
+    if faults == "all":  # a mix that the faults let end
+        lines = (repository / "tests" / "data" / "pim" / "a09_mixed_rw_ab" / "trace.txt").read_text().splitlines()
     config = ATTACC_CONFIG.format(faults=faults, refresh="AllBankHBM3")
     jumped = play(tmp_path, config, lines, command_trace=str(tmp_path / "a"))
     ticked = play(tmp_path, config, lines, command_trace=str(tmp_path / "b"), skip=False)

@@ -114,8 +114,10 @@ void QueuedRun::read_memory(const Params& config) {
     warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + memory_->spec().standard + "@" + memory_->spec().edition +
                         ", as in the simulator that it follows");
   }
-  if (const auto plugins = controller.optional_child("plugins"); plugins && !plugins->is_null() && dialect.recorder.empty()) {
-    warnings_.push_back(plugins->where() + ": plug-ins are not called here, as in the simulator that it follows");
+  // Where plug-ins are never called they stay unread and become a warning.
+  for (const auto& entry : dialect.recorder.empty() ? std::vector<Params>{} : controller.list("plugins")) {
+    implementation_of(entry, "ControllerPlugin", {dialect.recorder});
+    entry.child("ControllerPlugin").text("path");
   }
   const std::string mapper = implementation_of(system, "AddrMapper", dialect.mappers);
   mapper_ = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper, memory_->spec()); });
@@ -169,7 +171,6 @@ void QueuedRun::open_plugins(const Params& controller) {
   const Dialect& dialect = dialects().at(dialect_);
   if (dialect.recorder.empty()) return;
   for (const auto& entry : controller.list("plugins")) {
-    implementation_of(entry, "ControllerPlugin", {dialect.recorder});
     memory_->record_commands(in_folder(folder_, entry.child("ControllerPlugin").text("path")));
   }
 }
