@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from moeram.errors import TraceError
+from moeram.errors import ConfigError, TraceError
 from moeram.routing import TraceShape, open_routing, open_tokens, open_trace, write_trace
 from moeram.routing.describe import check_recording
 
@@ -295,7 +295,7 @@ def test_conversion_of_a_broken_trace_leaves_nothing(tmp_path):
         write_trace(open_tokens(tmp_path / "t.jsonl", SHAPE), tmp_path / "out.parquet")
     assert (tmp_path / "out.parquet").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "t.jsonl"]
-    with pytest.raises(TraceError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_trace(open_tokens(canonical(tmp_path), SHAPE), tmp_path / "no" / "out.parquet")
 
 
@@ -378,6 +378,24 @@ def test_archives(tmp_path):
         pass
     with pytest.raises(TraceError, match="the trace holds no token"):
         check_recording(open_trace(path, SHAPE))
+
+
+def test_an_archive_that_ends_between_two_requests(tmp_path):
+    """Without the empty header of the end, the rest may be missing."""
+    path = tmp_path / "t.tar"
+    content = json.dumps([{"0": None, "1": [[0, 1]], "2": None, "3": [[0, 5]]}] * 2).encode()
+    with tarfile.open(path, "w") as archive:
+        for number in range(2):
+            member = tarfile.TarInfo(f"maths/{number}.json")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        end = archive.offset
+    whole = path.read_bytes()
+    assert check_recording(open_trace(path, SHAPE))["tokens"] == 4
+    for size in (end, end // 2):
+        path.write_bytes(whole[:size])
+        with pytest.raises(TraceError, match=r"t\.tar: the archive is truncated"):
+            check_recording(open_trace(path, SHAPE))
 
 
 def test_the_other_model_is_named(tmp_path):

@@ -125,6 +125,9 @@ def test_collapsed_layers_are_left_out_and_named(tmp_path):
     values = statistics_dict(found)
     assert values["collapsed_layers"] == [2]
     assert values["distinct_experts"]["4"]["mean_without_collapsed"] == pytest.approx(without)
+    assert found.next_layer_coverage.shape == (3,)  # pairs of layers; two of them touch layer 2
+    assert values["next_layer_coverage"]["mean_without_collapsed"] == pytest.approx(found.next_layer_coverage[0])
+    assert rows["next layer coverage"][1] == f"{found.next_layer_coverage[0]:.3f}"
     write_trace(collapsing(), tmp_path / "t.parquet")
     assert "without layer 2" in run("stats", tmp_path / "t.parquet")
 

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from moeram.errors import ConfigError, TraceError
-from moeram.routing import TraceShape, limit_documents, open_routing, open_tokens, open_trace
+from moeram.routing import RoutingTrace, TraceShape, limit_documents, open_routing, open_tokens, open_trace
+from moeram.routing.canonical import write_trace
+from moeram.routing.chunks import token_chunk
 from moeram.routing.describe import check_recording
 
 SHAPE = TraceShape(name="small", layers=2, moe_layers=(0, 1), experts=6, top_k=2)
@@ -194,3 +196,19 @@ def test_blank_lines_count_as_lines(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n\r\n  \n" + line)
     with pytest.raises(TraceError, match=r"t\.jsonl:4: expert 9 is out of range"):
         check_recording(open_tokens(tmp_path / "t.jsonl", SHAPE))
+
+
+def test_a_bomb_of_topic_names(tmp_path):
+    """A canonical file of four rows whose topics, four texts of 16 MB, are packed to nothing."""
+    ids = np.array([[[0, 1], [2, 3]]] * 2, dtype=np.int16)
+    trace = RoutingTrace(
+        place="made", format="made", shape=SHAPE, layers=(0, 1), read=lambda: iter([token_chunk(ids, place="made")])
+    )
+    path = tmp_path / "t.parquet"
+    write_trace(trace, path)
+    table = pq.read_table(path)
+    names = pa.array([str(i) * 16 * MEGABYTE for i in range(4)])
+    pq.write_table(table.set_column(table.schema.get_field_index("topic"), "topic", names), path, compression="zstd")
+    assert path.stat().st_size < MEGABYTE
+    with pytest.raises(TraceError, match="texts of column 'topic' beyond 256 bytes a row: more than 4 MB"):
+        check_recording(open_trace(path, SHAPE))

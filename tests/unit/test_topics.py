@@ -225,3 +225,11 @@ def test_command_line(folder, tmp_path):
     assert found["topics"] == ["code", "food", "law"] and np.sum(found["confusion"]) == found["windows"] == 30
     result = runner.invoke(app, ["predict", saved, str(folder / "law.txt"), str(folder / "food.txt")])
     assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["law", "food"]
+
+
+def test_a_place_that_cannot_be_written_is_noticed_before_training(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("moeram.cli.topics.train", lambda *_: pytest.fail("trained"))
+    result = CliRunner().invoke(
+        app, ["train", str(folder), "-o", str(tmp_path / "no" / "c.npz"), "--window-words", "12"]
+    )
+    assert isinstance(result.exception, ConfigError) and "c.npz: cannot be written" in str(result.exception)

@@ -208,6 +208,12 @@ def test_faults_in_a_model_file(tmp_path, extra, words):
         load_model(path)
 
 
+def test_a_name_that_no_file_can_have():
+    with pytest.raises(ConfigError, match=r"^models: no config named 'xxx") as caught:
+        load_model("x" * 5000)
+    assert "configs" not in str(caught.value)
+
+
 def test_a_file_may_extend_a_model_with_another_precision(tmp_path):
     path = tmp_path / "plain.yaml"
     path.write_text("extends: deepseek-v3\nname: plain\nprecision: {weights: fp8}\n")

@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from moeram.errors import ConfigError
+from moeram.files import check_target
 from moeram.model import MoEModel, load_model
 from moeram.placement.compare import BOUND, CompareOptions, Comparison, compare
-from moeram.placement.saved import SavedPlan, check_target, read_plans, write_plans
+from moeram.placement.saved import SavedPlan, read_plans, write_plans
 from moeram.placement.scores import Score
 from moeram.routing import RoutingSource, open_routing
 

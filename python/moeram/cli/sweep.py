@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import moeram
 from moeram import report, runs
 from moeram.errors import ConfigError
+from moeram.files import whole_file
 from moeram.metrics import Table
 
 _MOST_ROWS = 40
@@ -96,12 +97,8 @@ def _run_with_bar(wanted: runs.Sweep, folder: Path, workers: int | None, quiet: 
 
 
 def _export(table: Table, path: Path) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         (table.to_csv if path.suffix == ".csv" else table.to_parquet)(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _show(result: runs.SweepResult, joined: Table) -> None:

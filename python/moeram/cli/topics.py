@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from moeram.files import check_target
 from moeram.model import load_model
 from moeram.routing import open_routing
 from moeram.routing.topics import (
@@ -42,6 +43,7 @@ def train_command(
     as_json: Json = False,
 ) -> None:
     """Train the default classifier on the first words of each topic and test it on the last."""
+    check_target(output)
     options = TrainingOptions(window_words=window_words, held_out=held_out)
     windows, test = split_windows(read_texts(folder), size=window_words, held_out=held_out)
     classifier = train(windows, options)

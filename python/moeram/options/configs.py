@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def config_path(kind: str, name_or_path: str | Path) -> Path:
             raise ConfigError(f"{path}: no such file")
         return path
     for folder in config_roots(kind):
-        if (folder / f"{text}.yaml").is_file():
+        if os.path.isfile(folder / f"{text}.yaml"):  # False, too, for a name that no file can have
             return folder / f"{text}.yaml"
     raise ConfigError(
         f"{kind}: no config named {text!r}{did_you_mean(text, config_names(kind))} (a path is accepted too)"

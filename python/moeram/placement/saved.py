@@ -8,7 +8,6 @@ budget, and what it says: "expert" [layers][parts][slots] on parts (-1: an empty
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import ConfigError, MoeramError
+from moeram.files import whole_file
 from moeram.model import MoEModel
 from moeram.options import Options, build, tree_of
 from moeram.placement.parts.plan import PartBudget, PartPlan
@@ -87,31 +87,15 @@ class _File(Options):
     plans: tuple[dict[str, Any], ...]
 
 
-def check_target(path: Path) -> None:
-    """Refuse (ConfigError) a file that cannot be written, before anything is computed."""
-    folder = path.absolute().parent
-    if path.is_dir():
-        raise ConfigError(f"{path}: this is a folder; give a file")
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigError(f"{path}: {folder} is not a folder that may be written to")
-
-
 def write_plans(path: Path, model: MoEModel, plans: Sequence[SavedPlan]) -> None:
     """Write a file that `read_plans` reads, whole or not at all.
 
     Raises:
         ConfigError: it cannot be written.
     """
-    check_target(path)
     content = {"format": FORMAT, "version": VERSION, "model": model.name, "plans": [_plain(saved) for saved in plans]}
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_plans(path: Path, model: MoEModel) -> tuple[SavedPlan, ...]:

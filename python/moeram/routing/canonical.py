@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from moeram.errors import TraceError
+from moeram.files import whole_file
 from moeram.routing.chunks import NO_EXPERT, NO_STEP, PHASES, TokenChunk
 from moeram.routing.recording import RoutingTrace
 
@@ -38,18 +38,11 @@ def write_trace(trace: RoutingTrace, path: str | Path) -> int:
     """Write ``trace`` as a canonical file and return its number of rows; ``path`` appears only when it is whole.
 
     Raises:
-        TraceError: The trace is damaged (``path`` stays as it was) or the file cannot be written.
+        TraceError: The trace is damaged; ``path`` stays as it was.
+        ConfigError: The file cannot be written.
     """
-    place = Path(path)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        rows = _write(trace, temporary)
-        os.replace(temporary, place)
-    except OSError as error:
-        raise TraceError(f"{place}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return rows
+    with whole_file(path) as partial:
+        return _write(trace, partial)
 
 
 def _write(trace: RoutingTrace, path: Path) -> int:

@@ -179,7 +179,7 @@ def _values(array: np.ndarray | None, kept: np.ndarray) -> dict[str, Any] | None
     if array is None:
         return None
     found = {"mean": _mean(array), "by_layer": [None if math.isnan(value) else float(value) for value in array]}
-    if len(array) == len(kept) and kept.any() and not kept.all():
+    if kept.any() and not kept.all():
         found["mean_without_collapsed"] = _mean_of(array, kept)
     return found
 
@@ -189,8 +189,8 @@ def _mean(array: np.ndarray) -> float | None:
 
 
 def _mean_of(array: np.ndarray, kept: np.ndarray) -> float | None:
-    """Mean over the layers that are ``kept``; None of what is not per layer, such as pairs of layers."""
-    return _mean(array[kept]) if len(array) == len(kept) else None
+    """Mean over the layers that are ``kept``; of an array of pairs of layers, over those of two such layers."""
+    return _mean(array[kept if len(array) == len(kept) else kept[:-1] & kept[1:]])
 
 
 def _texts(array: np.ndarray | None, kept: np.ndarray, reason: str) -> tuple[str, str, str]:

@@ -37,7 +37,7 @@ def open_routing(path: str | Path, model: MoEModel, *, format: str = "auto", see
             return read_layer_lists(place, model, seed)
         if name == "selections" and not place.name.endswith((".tar", ".tar.gz", ".tgz")):
             return read_selections(place, model, seed)
-        return source_of(READERS[name].open(place, shape_of(model)), model, seed=seed)
+        return source_of(READERS[name](place, shape_of(model)), model, seed=seed)
     except DAMAGE as error:
         raise unreadable(place, name, error) from error
 
@@ -60,7 +60,7 @@ def open_trace(path: str | Path, model: MoEModel | TraceShape | None, *, format:
         return trace_canonical(place, None)
     shape = shape_of(model)
     try:
-        return READERS[name].open(place, shape)
+        return READERS[name](place, shape)
     except DAMAGE as error:
         raise unreadable(place, name, error) from error
 

@@ -11,7 +11,7 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.routing.canonical import METADATA_KEY, VERSION, load_pyarrow
 from moeram.routing.chunks import CHUNK_SELECTIONS, NO_EXPERT, NO_STEP, PHASES, TokenChunk
-from moeram.routing.readers.tables import check_lists, int_column, list_column, open_parquet
+from moeram.routing.readers.tables import check_lists, check_names, int_column, list_column, open_parquet
 from moeram.routing.recording import RoutingTrace
 from moeram.routing.shape import TraceShape
 
@@ -81,6 +81,8 @@ def _read(path: Path, shape: TraceShape, layers: tuple[int, ...]) -> Iterator[To
     with open_parquet(path, read_dictionary=["phase", "topic"]) as file:
         check_lists(file, "experts", shape.top_k, path)
         check_lists(file, "weights", shape.top_k, path)
+        check_names(file, "phase", path)
+        check_names(file, "topic", path)
         for batch in file.iter_batches(rows_wanted, columns=list(_COLUMNS), use_threads=False):
             columns = _columns(batch, path, first_row, shape, topics)
             if left and len(left["request"]) and (left["weights"] is None) != (columns["weights"] is None):

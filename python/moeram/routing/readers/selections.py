@@ -115,7 +115,9 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        """As ``TarInfo.frombuf``."""
+        """As ``TarInfo.frombuf``; no header at all, not even the empty one of the end, means that the rest is missing."""
+        if not buf:
+            raise EOFError
         entry = super().frombuf(buf, encoding, errors)
         if entry.size > _MOST_HEADER_BYTES and entry.type in _HEADERS:
             raise tarfile.StreamError(f"a header of {entry.size} bytes; at most {_MOST_HEADER_BYTES} are read")

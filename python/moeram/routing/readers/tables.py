@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CSV_BLOCK_BYTES = 1 << 20  # Arrow reads up to 32 blocks ahead
 _LEAST_BLOCK_BYTES = 1 << 18
+_NAME_BYTES = 256
 
 
 @contextmanager
@@ -75,12 +76,31 @@ def check_lists(file: pyarrow.parquet.ParquetFile, column: str, width: int, path
     Raises:
         TraceError: By more than ``document_limit`` allows at 8 bytes a value.
     """
+    for group, rows, facts in _column_groups(file, column):
+        beyond = (facts.num_values - rows * width) * 8
+        check_size(beyond, f"{path}: row group {group}: lists of column {column!r} beyond {width} values a row")
+
+
+def check_names(file: pyarrow.parquet.ParquetFile, column: str, path: Path) -> None:
+    """Refuse a file whose texts in ``column`` are far longer than names.
+
+    Raises:
+        TraceError: They have more bytes than ``document_limit`` allows beyond 256 a row.
+    """
+    for group, rows, facts in _column_groups(file, column):
+        beyond = facts.total_uncompressed_size - rows * _NAME_BYTES
+        check_size(beyond, f"{path}: row group {group}: texts of column {column!r} beyond {_NAME_BYTES} bytes a row")
+
+
+def _column_groups(
+    file: pyarrow.parquet.ParquetFile, column: str
+) -> Iterator[tuple[int, int, pyarrow.parquet.ColumnChunkMetaData]]:
+    """Number and rows of each row group, with the facts of ``column`` in it."""
     for group in range(file.metadata.num_row_groups):
         facts = file.metadata.row_group(group)
         for i in range(facts.num_columns):
             if facts.column(i).path_in_schema.split(".")[0] == column:
-                beyond = (facts.column(i).num_values - facts.num_rows * width) * 8
-                check_size(beyond, f"{path}: row group {group}: lists of column {column!r} beyond {width} values a row")
+                yield group, facts.num_rows, facts.column(i)
 
 
 def int_column(column: pa.Array, kind: type, place: str, first_row: int) -> np.ndarray:

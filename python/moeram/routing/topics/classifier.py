@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import TraceError
+from moeram.files import whole_file
 
 VERSION = 1
 _WORD = re.compile(r"\w\w+")
@@ -71,7 +72,11 @@ class LinearClassifier:
         return rows
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz archive of plain arrays (words and settings as UTF-8 text), without pickles."""
+        """Write an .npz archive of plain arrays (words and settings as UTF-8 text), without pickles.
+
+        Raises:
+            ConfigError: it cannot be written; an earlier file stays as it was.
+        """
         meta = {
             "format": "moeram topic classifier",
             "version": VERSION,
@@ -85,11 +90,8 @@ class LinearClassifier:
             "coefficients": self.coefficients,
             "intercepts": self.intercepts,
         }
-        try:
-            with open(path, "wb") as file:
-                np.savez_compressed(file, **arrays)
-        except OSError as error:
-            raise TraceError(f"{path}: cannot be written ({error.strerror})") from None
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
 
 
 def words_of(text: str) -> list[str]:
