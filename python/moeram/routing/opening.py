@@ -9,6 +9,7 @@ from moeram.model import MoEModel
 from moeram.routing.detect import detect
 from moeram.routing.readers import READERS, read_counts, read_layer_lists, read_selections
 from moeram.routing.readers.canonical import trace_canonical
+from moeram.routing.readers.selections import ARCHIVES
 from moeram.routing.recorded import source_of
 from moeram.routing.recording import DAMAGE, Recording, RoutingTrace, unreadable
 from moeram.routing.shape import TraceShape, shape_of
@@ -35,7 +36,7 @@ def open_routing(path: str | Path, model: MoEModel, *, format: str = "auto", see
             return read_counts(place, model, seed)
         if name == "layer_lists":
             return read_layer_lists(place, model, seed)
-        if name == "selections" and not place.name.endswith((".tar", ".tar.gz", ".tgz")):
+        if name == "selections" and not place.name.endswith(ARCHIVES):
             return read_selections(place, model, seed)
         return source_of(READERS[name](place, shape_of(model)), model, seed=seed)
     except DAMAGE as error:

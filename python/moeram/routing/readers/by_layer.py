@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from moeram.errors import TraceError
 
+LAYER_IN_NAME = re.compile(r"layer[_-]?(\d+)", re.IGNORECASE)  # as in ..._layer12_...
 Rows = tuple[np.ndarray, np.ndarray | None]  # ids int16 [rows, top_k], weights float32 of the same shape
 
 

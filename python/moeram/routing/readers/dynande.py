@@ -5,7 +5,6 @@ The published files hold one layer each, with 0 in the column and the true layer
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +13,13 @@ import numpy as np
 from moeram.errors import TraceError
 from moeram.routing.canonical import load_pyarrow
 from moeram.routing.chunks import CHUNK_SELECTIONS, TokenChunk, token_chunk
-from moeram.routing.readers.by_layer import LayerStream, Rows, side_by_side
+from moeram.routing.readers.by_layer import LAYER_IN_NAME, LayerStream, Rows, side_by_side
 from moeram.routing.readers.files import read_head
 from moeram.routing.readers.tables import int_column, open_csv
 from moeram.routing.recording import RoutingTrace, all_or_one
 from moeram.routing.shape import TraceShape
 
 HEADER = "layer_id,token_id,expert_0"
-_LAYER = re.compile(r"layer[_-]?(\d+)", re.IGNORECASE)
 
 
 def trace_dynande(path: Path, shape: TraceShape) -> RoutingTrace:
@@ -66,7 +64,7 @@ def _groups(path: Path) -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for file in sorted([*path.rglob("*.csv"), *path.rglob("*.csv.gz")]):
         if is_dynande(file):
-            groups.setdefault(_LAYER.sub("layer", str(file.relative_to(path))), []).append(file)
+            groups.setdefault(LAYER_IN_NAME.sub("layer", str(file.relative_to(path))), []).append(file)
     if not groups:
         raise TraceError(f"{path}: no CSV file that starts with {HEADER!r} in this folder")
     return groups
@@ -101,7 +99,7 @@ def _layer_ids(files: list[Path], shape: TraceShape) -> set[int]:
 
 
 def _stated(file: Path) -> int | None:
-    found = _LAYER.findall(file.name)
+    found = LAYER_IN_NAME.findall(file.name)
     return int(found[-1]) if found else None
 
 

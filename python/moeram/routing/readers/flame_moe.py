@@ -6,7 +6,6 @@ column ``layer``, the name of the folder (``.../12/0-0.parquet``) or part of the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +13,11 @@ import numpy as np
 
 from moeram.errors import TraceError
 from moeram.routing.chunks import CHUNK_SELECTIONS, TokenChunk, token_chunk
-from moeram.routing.readers.by_layer import LayerStream, Rows, side_by_side
+from moeram.routing.readers.by_layer import LAYER_IN_NAME, LayerStream, Rows, side_by_side
 from moeram.routing.readers.tables import check_lists, list_column, open_parquet
 from moeram.routing.recording import RoutingTrace, all_or_one
 from moeram.routing.shape import TraceShape
 
-_LAYER = re.compile(r"layer[_-]?(\d+)", re.IGNORECASE)
 _BATCH_ROWS = 1 << 14
 
 
@@ -52,9 +50,9 @@ def trace_flame_moe(path: Path, shape: TraceShape) -> RoutingTrace:
 
 
 def _layer(file: Path) -> int:
-    named = _LAYER.findall(file.name) or [part for part in file.parts[:-1] if part.isdecimal()][-1:]
+    named = LAYER_IN_NAME.findall(file.name) or [part for part in file.parts[:-1] if part.isdecimal()][-1:]
     if not named:
-        named = _LAYER.findall(file.parent.name)
+        named = LAYER_IN_NAME.findall(file.parent.name)
     if not named:
         raise TraceError(f"{file}: which layer? Its folder must be a number or its name must hold layerN")
     return int(named[-1])
