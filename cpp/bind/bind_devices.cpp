@@ -13,7 +13,7 @@ py::dict describe_commands(const Spec& spec) {
   py::dict commands;
   for (const auto& command : spec.commands) {
     py::dict entry;
-    entry["bus"] = spec.buses[static_cast<std::size_t>(command.bus)];
+    entry["bus"] = command.bus < 0 ? "none" : spec.buses[static_cast<std::size_t>(command.bus)];
     entry["bus_ticks"] = command.bus_ticks;
     entry["whole_cycle"] = command.whole_cycle;
     entry["scope"] = spec.levels[static_cast<std::size_t>(command.scope)];

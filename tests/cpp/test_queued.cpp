@@ -37,9 +37,9 @@ TEST(queued, "a row of all banks costs activation, columns and precharge") {
     for (int column = 0; column < 2; ++column) CHECK(memory.send("mac-all-bank", {0, 0, 0, 0, 0, row, column}));
   }
   memory.controller->run_until_drained();
-  // nRCDRD 19, nCCDAB 6, nRTPL 8, nRP 19
+  // nRCDRD 19, nCCDAB 6, nRP 19; two columns end before nRAS 45 has passed
   CHECK_EQUAL(text_of(memory.spec, memory.recorder->entries),
-              std::string("1 ACTAB, 20 MACAB, 26 MACAB, 34 PREA, 53 ACTAB, 72 MACAB, 78 MACAB"));
+              std::string("1 ACTAB, 20 MACAB, 26 MACAB, 46 PREA, 65 ACTAB, 84 MACAB, 90 MACAB"));
 }
 
 TEST(queued, "33 requests of capacity 32 enter, and the next when one has gone") {

@@ -30,6 +30,9 @@ void RamulatorRun::build_memory(const Params& config, int cores) {
   const Params dram = system.child("DRAM");
   const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
   const DeviceOptions device = at_place(dram, [&] { return read_device_options(standard, dram); });
+  if (standard.sections.contains("controller")) {
+    dram.child("impl").fail(standard.skeleton.standard + "@" + standard.skeleton.edition + " brings a controller of its own; the memory system GenericDRAM has another");
+  }
   auto spec = std::make_shared<Spec>(at_place(dram, [&] { return resolve(standard, device); }));
   price_commands_ = device.power && !spec->power;
 
