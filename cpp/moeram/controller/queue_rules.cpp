@@ -97,6 +97,7 @@ void read_queues(const Params& queues, const Spec& spec, QueueRules& rules) {
 
 QueueRules read_queue_rules(const Params& section, const Spec& spec) {
   QueueRules rules;
+  if (spec.buses.size() > 2) section.child("queues").fail("a controller of queues serves one or two buses; " + spec.standard + " has " + std::to_string(spec.buses.size()));
   read_queues(section.child("queues"), spec, rules);
   rules.fence = kind_flags(spec, section, "fences");
   rules.marker = kind_flags(spec, section, "markers");
