@@ -10,7 +10,7 @@ namespace py = pybind11;
 
 // (statistics text, warnings). Relative paths in the config count from `folder`.
 std::pair<std::string, std::vector<std::string>> run_ramulator(const std::string& path, const std::string& folder, bool strict, bool skip) {
-  RamulatorRun run(Params::from_file(path), strict, folder);
+  RamulatorRun run(Params::from_file(path, folder), strict, folder);
   run.run(skip);
   return {run.statistics(), run.warnings()};
 }

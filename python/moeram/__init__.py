@@ -25,7 +25,8 @@ except metadata.PackageNotFoundError:  # a source checkout that was never instal
     __version__ = "0+unknown"
 
 __all__ = [
-    "CapacityError", "ConfigError", "EngineError", "MoeramError", "Record", "TraceError", "__version__", "run", "sweep",
+    "CapacityError", "ConfigError", "EngineError", "MoeramError", "Record", "TraceError", "__version__", "cmake_prefix", "run",
+    "sweep",
 ]  # fmt: skip
 
 
@@ -76,3 +77,15 @@ def sweep(
     fixed = {**given.fixed, **plain_values(parameters or {})}
     wanted = runs.Sweep(**{**given.model_dump(), "over": grid, "fixed": fixed})
     return runs.run_sweep(wanted, folder, __version__, workers=workers)
+
+
+def cmake_prefix() -> Path:
+    """Return the folder for CMAKE_PREFIX_PATH with which `find_package(moeram)` finds this installation.
+
+    Raises:
+        ConfigError: this is a source checkout that was never installed.
+    """
+    folder = Path(__file__).resolve().parent
+    if not (folder / "lib" / "cmake" / "moeram" / "moeram-config.cmake").is_file():
+        raise ConfigError(f"{folder}: holds no C++ package; install moeram with pip, or use cmake --install")
+    return folder

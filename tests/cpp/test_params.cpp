@@ -64,5 +64,5 @@ TEST(params, "Do overrides make maps, append to lists and refuse bad places?") {
   CHECK_EQUAL(p.child("new").integer("deep"), 4);
   CHECK_EQUAL(p.child("b").list("d").at(2).as_integer(), 9);
   CHECK_THROWS(p.override_value("b.d[7]", "1"), ConfigError, "index from 0 to 3");
-  CHECK_THROWS(p.override_value("a.x", "1"), ConfigError, "-p a.x: 'x' cannot be set here");
+  CHECK_THROWS(p.override_value("a.x", "1"), ConfigError, "-p a.x=1: 'x' cannot be set here");
 }

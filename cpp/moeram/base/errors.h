@@ -8,13 +8,20 @@ namespace moeram {
 
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  // Control characters and bytes that are no UTF-8 become '?': messages quote what stands in damaged files.
+  explicit Error(const std::string& message);
 };
 
 // A configuration, preset, override or standard is wrong.
 class ConfigError : public Error {
  public:
   using Error::Error;
+};
+
+// A ConfigError whose message starts with the place: file and line, or the argument of the command line.
+class PlacedError : public ConfigError {
+ public:
+  using ConfigError::ConfigError;
 };
 
 // A trace file is malformed.

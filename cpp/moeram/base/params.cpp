@@ -1,62 +1,34 @@
 #include "moeram/base/params.h"
 
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/base/yaml_file.h"
 
 namespace moeram {
-namespace {
-
-constexpr int kMostNodes = 200000;
-constexpr int kDeepest = 64;  // a nested bomb is refused before it can exhaust the stack
-
-// Aliases are walked as often as they are used, so that a small file of aliases of aliases is refused.
-void check_tree(const YAML::Node& node, const std::string& name, int depth, int& visits) {
-  if (++visits > kMostNodes) throw ConfigError(name + ": more than " + std::to_string(kMostNodes) + " values, aliases counted as often as they are used");
-  if (depth > kDeepest) throw ConfigError(name + ": nested deeper than " + std::to_string(kDeepest) + " levels");
-  if (node.IsSequence()) {
-    for (const auto& item : node) check_tree(item, name, depth + 1, visits);
-  }
-  if (!node.IsMap()) return;
-  std::set<std::string> seen;
-  for (const auto& entry : node) {
-    const std::string line = name + ":" + std::to_string(entry.first.Mark().line + 1) + ": ";
-    if (!entry.first.IsScalar()) throw ConfigError(line + "a key must be a plain word");
-    if (!seen.insert(entry.first.Scalar()).second) throw ConfigError(line + "key '" + printable(entry.first.Scalar()) + "' stands twice");
-    check_tree(entry.second, name, depth + 1, visits);
-  }
-}
-
-}  // namespace
-
 Params::Params(YAML::Node node, std::string path, std::shared_ptr<Document> document)
     : node_(std::move(node)), path_(std::move(path)), document_(std::move(document)) {}
 
-Params Params::from_file(const std::string& path) {
-  std::error_code unknown;
-  if (std::filesystem::is_directory(path, unknown)) throw ConfigError(path + ": is a folder, a YAML file is expected");
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw ConfigError(path + ": no such file");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return from_text(text.str(), path);
+Params Params::from_file(const std::string& path, const std::string& include_folder) {
+  YAML::Node node = load_yaml(read_text(path), path);
+  check_document(node, path, true);
+  auto document = std::make_shared<Document>();
+  document->name = path;
+  int files = 0;
+  resolve_includes(node, {path, include_folder, ""}, files, [&](const std::string& place, const std::string& file) {
+    document->origins[place] = {file, true, ""};
+  });
+  check_document(node, path, false);
+  return Params(node, "", document);
 }
 
 Params Params::from_text(const std::string& text, const std::string& name) {
-  try {
-    YAML::Node node = YAML::Load(text);
-    int visits = 0;
-    check_tree(node, name, 0, visits);
-    if (!node.IsMap()) throw ConfigError(name + ": a map of keys is expected, found " + (node.IsNull() ? "nothing" : "something else"));
-    auto document = std::make_shared<Document>();
-    document->name = name;
-    return Params(node, "", document);
-  } catch (const YAML::Exception& error) {
-    throw ConfigError(name + ":" + std::to_string(error.mark.line + 1) + ": not readable as YAML: " + printable(error.msg));
-  }
+  YAML::Node node = load_yaml(text, name);
+  check_document(node, name, false);
+  auto document = std::make_shared<Document>();
+  document->name = name;
+  return Params(node, "", document);
 }
 
 Params Params::replaced(const YAML::Node& node) const {
@@ -148,14 +120,33 @@ std::vector<std::string> Params::as_texts() const {
   return texts;
 }
 
+// Of the nearest map or list around the value that came from elsewhere; nothing if the document's own file holds it.
+const Params::Origin* Params::origin() const {
+  if (document_->origins.empty()) return nullptr;
+  for (std::string path = path_; !path.empty();) {
+    if (const auto found = document_->origins.find(path); found != document_->origins.end()) return &found->second;
+    const auto cut = path.find_last_of(".[");
+    path.resize(cut == std::string::npos ? 0 : cut);
+  }
+  return nullptr;
+}
+
 std::string Params::where() const {
-  const auto mark = node_.Mark();
-  std::string text = document_->name;
-  if (mark.line >= 0) text += ":" + std::to_string(mark.line + 1);
+  const Origin* from = origin();
+  std::string text = from ? from->name : document_->name;
+  if (const auto mark = node_.Mark(); mark.line >= 0 && (!from || from->has_lines)) text += ":" + std::to_string(mark.line + 1);
   return path_.empty() ? text : text + ": " + path_;
 }
 
-void Params::fail(const std::string& message) const { throw ConfigError(where() + ": " + message); }
+void Params::fail(const std::string& message) const {
+  std::string overrides;
+  for (const auto& [path, from] : document_->origins) {
+    if (from.has_lines || path == path_ || !path.starts_with(path_)) continue;
+    if (message.find("'" + from.value + "'") != std::string::npos) throw PlacedError(from.name + ": " + path_ + ": " + message);
+    overrides += (overrides.empty() ? " (with " : ", ") + from.name;
+  }
+  throw PlacedError(where() + ": " + message + (overrides.empty() ? "" : overrides + ")"));
+}
 
 std::string Params::key() const {
   const auto dot = path_.rfind('.');
@@ -192,27 +183,38 @@ void Params::collect_unread(std::vector<Params>& out) const {
 }
 
 void Params::override_value(const std::string& dotted, const std::string& value) {
-  const std::string place = "-p " + dotted;
+  const Origin origin{"-p " + printable(dotted + "=" + value), false, value};
   YAML::Node here = node_;
   std::istringstream parts(dotted);
   std::string part;
+  std::string path;
   while (std::getline(parts, part, '.')) {
     const auto bracket = part.find('[');
     const std::string key = part.substr(0, bracket);
-    if (key.empty() || !here.IsMap()) throw ConfigError(place + ": '" + part + "' cannot be set here");
-    if (!here[key].IsDefined()) here[key] = YAML::Node(bracket == std::string::npos ? YAML::NodeType::Map : YAML::NodeType::Sequence);
+    if (key.empty() || !here.IsMap()) throw PlacedError(origin.name + ": '" + printable(part) + "' cannot be set here");
+    path += (path.empty() ? "" : ".") + key;
+    if (!here[key].IsDefined()) {
+      here[key] = YAML::Node(bracket == std::string::npos ? YAML::NodeType::Map : YAML::NodeType::Sequence);
+      document_->origins[path] = origin;
+    }
     here.reset(here[key]);
     if (bracket == std::string::npos) continue;
     const bool closed = part.back() == ']';
     const std::int64_t index = closed ? parse_integer(part.substr(bracket + 1, part.size() - bracket - 2)).value_or(-1) : -1;
     const auto size = static_cast<std::int64_t>(here.size());
     if (!here.IsSequence() || index < 0 || index > size) {
-      throw ConfigError(place + ": '" + part + "' needs an index from 0 to " + std::to_string(size));
+      throw PlacedError(origin.name + ": '" + printable(part) + "' needs an index from 0 to " + std::to_string(size));
     }
-    if (index == size) here.push_back(YAML::Node(YAML::NodeType::Map));
+    path += "[" + std::to_string(index) + "]";
+    if (index == size) {
+      here.push_back(YAML::Node(YAML::NodeType::Map));
+      document_->origins[path] = origin;
+    }
     here.reset(here[static_cast<std::size_t>(index)]);
   }
+  if (here.IsMap() && here.size() > 0) throw PlacedError(origin.name + ": '" + path + "' holds a map; name one of its keys");
   here = value;
+  document_->origins[path] = origin;
 }
 
 }  // namespace moeram

@@ -17,8 +17,19 @@ namespace moeram {
 class Params {
  public:
   // Parse a file or a text; ConfigError with file and line on malformed YAML, duplicate keys or a missing file.
-  static Params from_file(const std::string& path);
+  // A value tagged !include in a file is replaced by the file that it names: relative to `include_folder` ("": the
+  // working directory) in the file at `path`, relative to their own folder in included files, as Ramulator 2.0 does.
+  static Params from_file(const std::string& path, const std::string& include_folder = "");
   static Params from_text(const std::string& text, const std::string& name);
+
+  Params(const Params&) = default;
+  // A YAML::Node's own assignment would overwrite the document.
+  Params& operator=(const Params& other) {
+    node_.reset(other.node_);
+    path_ = other.path_;
+    document_ = other.document_;
+    return *this;
+  }
 
   bool has(const std::string& key) const;
   std::vector<std::string> keys() const;
@@ -47,8 +58,9 @@ class Params {
   std::vector<Params> as_list() const;
   std::vector<std::string> as_texts() const;
 
-  // "config.yaml:12: MemorySystem.DRAM"
+  // "config.yaml:12: MemorySystem.DRAM"; where an override set the value "-p a.b=c: a.b"
   std::string where() const;
+  // PlacedError. Of a value below this one that an override set the message names the override.
   [[noreturn]] void fail(const std::string& message) const;
 
   // Keys of this map and of all maps below it that were never read, as Params of their values.
@@ -65,11 +77,18 @@ class Params {
   void override_value(const std::string& dotted, const std::string& value);
 
  private:
+  struct Origin {
+    std::string name;   // an included file or "-p KEY=VALUE"
+    bool has_lines = true;
+    std::string value;  // of an override
+  };
   struct Document {
     std::string name;
     std::set<std::string> read;   // key paths
     std::map<std::string, std::set<std::string>> asked;  // path of a map: keys that somebody asked for
+    std::map<std::string, Origin> origins;  // of the paths whose values come from elsewhere
   };
+  const Origin* origin() const;
   Params(YAML::Node node, std::string path, std::shared_ptr<Document> document);
   Params at(const YAML::Node& node, const std::string& path) const;
   void collect_unread(std::vector<Params>& out) const;

@@ -7,7 +7,11 @@
 namespace moeram {
 namespace {
 constexpr int kQueueSize = 32;
-constexpr int kPriorityQueueSize = 512 * 3 + 32;
+
+Request opened(Request request) {
+  request.has_row = true;
+  return request;
+}
 
 // By byte address, to the byte; by vector where there is no byte address.
 bool same_target(const Request& read, const Request& write) {
@@ -22,13 +26,13 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       device_(spec),
       scheduler_(make_scheduler(options.scheduler)),
       refresh_(make_refresh_manager(options.refresh, spec, channel)),
-      row_policy_(make_row_policy(options.row_policy, spec, options.row_policy_cap)),
+      row_policy_(options.make_row_policy ? options.make_row_policy(spec, channel) : make_row_policy(options.row_policy, spec, options.row_policy_cap)),
       low_mark_(options.write_low_watermark * kQueueSize),
       high_mark_(options.write_high_watermark * kQueueSize),
       read_(device_, kQueueSize, true),
       write_(device_, kQueueSize, true),
       active_(device_, kQueueSize, false),
-      priority_(device_, kPriorityQueueSize, false),
+      priority_(device_, options.priority_queue_size, false),
       in_use_(static_cast<std::size_t>(spec.banks()), 0),
       buses_(static_cast<int>(spec.buses.size())),
       issued_(spec.commands.size(), 0) {
@@ -92,7 +96,7 @@ void Controller::serve(int bus) {
   const Choice choice = choose(bus);
   if (choice.queue == nullptr) return;
   Request& request = choice.queue->at(choice.slot);
-  row_policy_->on_choice(choice.command, request, *this);
+  row_policy_->on_choice(now_, choice.command, request, *this);
   for (const auto& listener : listeners_) listener->on_command(now_, choice.command, request);
   count_row_state(request, choice.command);
   issue(choice);
@@ -192,7 +196,7 @@ void Controller::issue(const Choice& choice) {
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
     finish(choice);
-  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(Request(request))) {
+  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(opened(request))) {
     // Left unprotected in its own queue if the active one is full.
     use(request, 1);
     take_out(choice);

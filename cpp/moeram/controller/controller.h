@@ -1,6 +1,7 @@
 // The generic memory controller of one channel: four queues in order of service, one command a tick and issue bus.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -23,6 +24,9 @@ struct ControllerOptions {
   std::string refresh = "AllBank";
   std::string row_policy = "OpenRowPolicy";
   std::int64_t row_policy_cap = 10000000;
+  // Instead of a row policy by name, e.g. one from outside.
+  std::function<std::unique_ptr<RowPolicy>(const Spec&, int channel)> make_row_policy;
+  int priority_queue_size = 512 * 3 + 32;
   int cores = 1;
 };
 
@@ -97,6 +101,7 @@ class Controller : public MemoryPort {
   const Scheduler& scheduler() const { return *scheduler_; }
   const RefreshManager& refresh() const { return *refresh_; }
   const RowPolicy& row_policy() const { return *row_policy_; }
+  RowPolicy& row_policy() { return *row_policy_; }
   const std::vector<std::shared_ptr<CommandListener>>& listeners() const { return listeners_; }
   // Commands issued so far, by command.
   const std::vector<std::int64_t>& issued() const { return issued_; }

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "moeram/base/statistics.h"
 #include "moeram/controller/request.h"
 
 namespace moeram {
@@ -13,6 +14,10 @@ class CommandListener {
   // Before the command takes effect; `request` carries the address for which it is issued.
   virtual void on_command(Cycle now, int command, const Request& request) = 0;
   virtual void finish() {}
+  // Statistics that are printed with the listener after finish().
+  virtual void describe(Component&) const {}
+  // Its statistics are the controller's own, not those of a plug-in.
+  virtual bool is_part_of_controller() const { return false; }
   virtual std::string name() const = 0;
 };
 

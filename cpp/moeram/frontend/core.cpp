@@ -32,7 +32,7 @@ void Core::fetch() {
 }
 
 void Core::insert_ready(std::int64_t count) {
-  if (window_.empty() || window_.back().awaited >= 0) window_.push_back({0, -1});
+  if (window_.empty() || window_.back().awaited >= 0 || window_.back().address >= 0) window_.push_back({0, -1});
   window_.back().count += count;
   used_ += count;
 }
@@ -47,7 +47,9 @@ void Core::retire() {
     moved_ = true;
     if ((window_.front().count -= taken) == 0) window_.pop_front();
   }
-  if (finished_at_ < 0 && retired_ >= options_.expected_instructions) finished_at_ = now_;
+  if (finished_at_ >= 0 || (retired_ < options_.expected_instructions && now_ < options_.most_cycles)) return;
+  finished_at_ = now_;
+  instructions_recorded_ = retired_;
 }
 
 void Core::tick(LastLevelCache& cache, Translation& translation) {
@@ -71,7 +73,7 @@ Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
     if (inserted == options_.ipc) return Stall::none;
     const std::int64_t address = translation.translate(entry_.load, id_);
     if (!access(cache, address, false)) return Stall::refused_load;
-    window_.push_back({1, address});
+    window_.push_back({1, address, options_.waits_in_core_cycles ? address : -1, now_});
     ++used_;
     ++waiting_;
     ++waiting_like(address);
@@ -89,13 +91,17 @@ Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
 }
 
 bool Core::access(LastLevelCache& cache, std::int64_t address, bool write) {
-  if (cache.access({address, write, id_})) return true;
+  if (cache.access({address, write, id_})) {
+    ++requests_;
+    return true;
+  }
   mshrs_were_out_ = cache.mshrs_were_out();
   return false;
 }
 
 // Wakes every instruction that waits for this very byte, younger ones too.
 void Core::deliver(std::int64_t address, Cycle arrive, Cycle depart) {
+  if (!finished() && options_.waits_in_core_cycles) count_wait(address);
   std::uint32_t& alike = waiting_like(address);
   std::uint32_t seen = 0;
   for (std::size_t i = 0, left = static_cast<std::size_t>(waiting_); seen < alike && left > 0; ++i) {
@@ -108,18 +114,29 @@ void Core::deliver(std::int64_t address, Cycle arrive, Cycle depart) {
     ++seen;
   }
   alike -= seen;
-  if (!finished() && arrive >= 0 && depart > last_depart_) {
-    memory_access_cycles_ += depart - std::max(last_depart_, arrive);
-    last_depart_ = depart;
-  }
+  if (!finished() && !options_.waits_in_core_cycles) count_memory_time(arrive, depart);
+}
+
+void Core::count_memory_time(Cycle arrive, Cycle depart) {
+  if (arrive < 0 || depart <= last_depart_) return;
+  memory_access_cycles_ += depart - std::max(last_depart_, arrive);
+  last_depart_ = depart;
+}
+
+// From the earliest load of this byte in the window, ready ones included.
+void Core::count_wait(std::int64_t address) {
+  const auto first = std::find_if(window_.begin(), window_.end(), [&](const Group& group) { return group.address == address; });
+  if (first != window_.end()) memory_access_cycles_ += now_ - first->inserted_at;
 }
 
 std::int64_t Core::quiet_ticks() const {
-  if (!moved_) return stall_ == Stall::none ? 0 : kNever;
+  const std::int64_t to_limit = finished() || options_.most_cycles == kNever ? kNever : std::max<std::int64_t>(options_.most_cycles - now_ - 1, 0);
+  if (!moved_) return stall_ == Stall::none ? 0 : to_limit;
   // A full pipeline of bubbles: every tick retires and inserts as many as it can.
   if (waiting_ > 0 || used_ < options_.ipc) return 0;
+  if (options_.waits_in_core_cycles && std::any_of(window_.begin(), window_.end(), [](const Group& group) { return group.address >= 0; })) return 0;
   const std::int64_t to_finish = finished() ? kNever : (options_.expected_instructions - retired_ - 1) / options_.ipc;
-  return std::max<std::int64_t>(0, std::min((entry_.bubbles - 1) / options_.ipc, to_finish));
+  return std::max<std::int64_t>(0, std::min({(entry_.bubbles - 1) / options_.ipc, to_finish, to_limit}));
 }
 
 void Core::pass(LastLevelCache& cache, std::int64_t ticks) {

@@ -36,6 +36,8 @@ class FrontEnd : public ReadSink {
   void on_read_done(const Request&) override {}
   // Cores whose reads have statistics of their own.
   virtual int cores() const { return 1; }
+  // At the end of a run that went well.
+  virtual void finish() {}
   virtual Component describe() const = 0;
 };
 

@@ -78,6 +78,12 @@ void LastLevelCache::evict(Set& set, Set::iterator victim) {
   set.erase(victim);
 }
 
+void LastLevelCache::flush(std::int64_t address) {
+  Set& set = sets_[set_of(address)];
+  const auto found = std::find_if(set.begin(), set.end(), [&](const Line& line) { return line.tag == tag_of(address); });
+  if (found != set.end() && found->ready) evict(set, found);
+}
+
 LastLevelCache::Line* LastLevelCache::find_line(const Mshr& mshr) {
   Set& set = sets_[mshr.set];
   const auto found = std::find_if(set.begin(), set.end(), [&](const Line& line) { return line.id == mshr.line; });

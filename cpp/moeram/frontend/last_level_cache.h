@@ -38,6 +38,11 @@ class LastLevelCache {
   bool access(const Access& access);
   // Whether the access just refused found no free MSHR.
   bool mshrs_were_out() const { return mshrs_were_out_; }
+  // Drop the line of an address if it is there and complete; a dirty one is written back.
+  void flush(std::int64_t address);
+  // Lines "index,addr,tag,dirty" under a header, in order of use. Loading throws TraceError naming file and line.
+  void save(const std::string& path) const;
+  void load(const std::string& path);
   // Account for `times` further refusals of that kind, as long as nothing completed in between.
   void refuse_again(bool write, bool mshrs_out, std::int64_t times);
   void tick(RequestTarget& memory);

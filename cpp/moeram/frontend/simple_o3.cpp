@@ -6,24 +6,31 @@
 
 namespace moeram {
 
-SimpleO3::SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation)
+SimpleO3::SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation,
+                   int waited_for)
     : expected_instructions_(core.expected_instructions),
       translation_(std::move(translation)),
-      cache_(cache, [this](const LastLevelCache::Access& access, Cycle arrive, Cycle depart) {
-        if (access.core >= 0) cores_[static_cast<std::size_t>(access.core)].deliver(access.address, arrive, depart);
-      }) {
+      cache_(cache, [this](const LastLevelCache::Access& access, Cycle arrive, Cycle depart) { deliver(access, arrive, depart); }),
+      waited_for_(waited_for < 0 ? static_cast<int>(traces.size()) : waited_for),
+      unfinished_(waited_for_) {
   if (core.ipc < 1 || core.window < 1) throw ConfigError("SimpleO3: ipc and inst_window_depth must be at least 1");
   for (const auto& path : traces) cores_.emplace_back(static_cast<int>(cores_.size()), core, read_core_trace(path));
-  unfinished_ = static_cast<int>(cores_.size());
+}
+
+Translation& SimpleO3::translation_of(int) { return *translation_; }
+
+void SimpleO3::deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart) {
+  if (access.core >= 0) cores_[static_cast<std::size_t>(access.core)].deliver(access.address, arrive, depart);
 }
 
 void SimpleO3::tick(RequestTarget& memory) {
   disturbed_ = false;
   cache_.tick(memory);
   unfinished_ = 0;
-  for (auto& core : cores_) {
-    core.tick(cache_, *translation_);
-    if (!core.finished()) ++unfinished_;
+  for (int i = 0; i < cores(); ++i) {
+    Core& core = cores_[static_cast<std::size_t>(i)];
+    core.tick(cache_, translation_of(i));
+    if (i < waited_for_ && !core.finished()) ++unfinished_;
   }
 }
 
@@ -49,6 +56,11 @@ Component SimpleO3::describe() const {
     out.add("memory_access_cycles_recorded" + suffix, cores_[i].memory_access_cycles());
     out.add("cycles_recorded" + suffix, cores_[i].finished_at());
   }
+  describe_cache(out);
+  return out;
+}
+
+void SimpleO3::describe_cache(Component& out) const {
   const CacheStatistics& cache = cache_.statistics();
   out.add("llc_mshr_unavailable", cache.mshr_unavailable);
   out.add("llc_read_misses", cache.read_misses);
@@ -58,7 +70,6 @@ Component SimpleO3::describe() const {
   out.add("llc_eviction", cache.evictions);
   out.add("num_expected_insts", expected_instructions_);
   out.children.push_back({"Translation", translation_->name(), "", {}, {}});
-  return out;
 }
 
 }  // namespace moeram

@@ -10,7 +10,9 @@ namespace moeram {
 
 class SimpleO3 : public FrontEnd {
  public:
-  SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation);
+  // The first `waited_for` traces (all if negative) decide when the run is over. Throws ConfigError or TraceError.
+  SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation,
+           int waited_for = -1);
 
   void tick(RequestTarget& memory) override;
   bool finished() const override { return unfinished_ == 0; }
@@ -23,12 +25,19 @@ class SimpleO3 : public FrontEnd {
   int cores() const override { return static_cast<int>(cores_.size()); }
   Component describe() const override;
 
- private:
+ protected:
+  virtual Translation& translation_of(int core);
+  virtual void deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart);
+  void describe_cache(Component& out) const;
+
   std::int64_t expected_instructions_;
   std::unique_ptr<Translation> translation_;
   std::vector<Core> cores_;
   LastLevelCache cache_;
-  int unfinished_ = 0;
+  int waited_for_;
+
+ private:
+  int unfinished_;
   bool disturbed_ = false;  // data came since the last tick
 };
 

@@ -117,8 +117,29 @@ class BurstColumns : public LinearMapper {
 
 }  // namespace
 
+namespace {
+
+// Ramulator 2.0's mappers with row indirection: without a plug-in that fills their table they map like the plain ones.
+class WithoutIndirection : public AddressMapper {
+ public:
+  WithoutIndirection(std::string name, std::unique_ptr<AddressMapper> plain) : name_(std::move(name)), plain_(std::move(plain)) {}
+  Address map(std::int64_t byte_address) const override { return plain_->map(byte_address); }
+  std::string name() const override { return name_; }
+
+ private:
+  std::string name_;
+  std::unique_ptr<AddressMapper> plain_;
+};
+
+constexpr const char* kIndirection = "_with_rit";
+
+}  // namespace
+
 std::vector<std::string> address_mapper_names() {
-  return {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed", "HBM3-PIM", "HBM3-PIM-Custom"};
+  std::vector<std::string> names = {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"};
+  for (int i = 0; i < 3; ++i) names.push_back(names[static_cast<std::size_t>(i)] + kIndirection);
+  names.insert(names.end(), {"RoBaRaCoChMixed", "ChRaBaRoCoMixed", "HBM3-PIM", "HBM3-PIM-Custom"});
+  return names;
 }
 
 std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec) {
@@ -127,6 +148,10 @@ std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, cons
   if (name == "MOP4CLXOR") return std::make_unique<Mop4ClXor>(spec);
   if (name == "RoBaRaCoChMixed" || name == "ChRaBaRoCoMixed") return make_mixed_radix_mapper(name, spec);
   if (name == "HBM3-PIM" || name == "HBM3-PIM-Custom") return std::make_unique<BurstColumns>(spec, name == "HBM3-PIM-Custom");
+  if (name.ends_with(kIndirection)) {
+    const std::string plain = name.substr(0, name.size() - std::string(kIndirection).size());
+    return std::make_unique<WithoutIndirection>(name, make_address_mapper(plain, spec));
+  }
   throw ConfigError("AddrMapper '" + name + "' is unknown" + did_you_mean(name, address_mapper_names()));
 }
 

@@ -1,10 +1,8 @@
 #include "moeram/plugin/command_counter.h"
 
-#include <filesystem>
-#include <fstream>
-
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/base/text_file.h"
 
 namespace moeram {
 
@@ -22,13 +20,11 @@ CommandCounter::CommandCounter(const Spec& spec, const std::vector<std::string>&
 void CommandCounter::on_command(Cycle, int command, const Request&) { ++counts_[static_cast<std::size_t>(command)]; }
 
 void CommandCounter::finish() {
-  std::error_code failed;
-  if (const auto folder = std::filesystem::path(path_).parent_path(); !folder.empty()) std::filesystem::create_directories(folder, failed);
-  std::ofstream file(path_);
+  std::string text;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
-    if (wanted_[i] || counts_[i] > 0) file << spec_.commands[i].name << ", " << counts_[i] << '\n';
+    if (wanted_[i] || counts_[i] > 0) text += spec_.commands[i].name + ", " + std::to_string(counts_[i]) + "\n";
   }
-  if (!file.flush()) throw EngineError(path_ + ": cannot be written");
+  write_whole_file(path_, text);
 }
 
 }  // namespace moeram

@@ -12,7 +12,9 @@ const std::vector<std::string>& known_keys() {
   static const std::vector<std::string> keys = {
       "Translation", "RFM", "drampower_enable", "voltage", "current", "power_debug", "RH_radius", "latency_factor_vrr", "latency_factor_rfc", "PRAC",
       "plugins", "id", "path", "ipc", "inst_window_depth", "llc_latency", "llc_linesize", "llc_associativity", "llc_capacity_per_core",
-      "llc_num_mshr_per_core", "num_expected_insts", "traces", "max_addr", "seed", "pagesize_KB", "cap", "debug"};
+      "llc_num_mshr_per_core", "num_expected_insts", "traces", "max_addr", "seed", "pagesize_KB", "cap", "debug", "no_wait_traces",
+      "lat_hist_sensitivity", "lat_dump_path", "llc_serialize", "llc_deserialize", "llc_serialization_filename", "llc_deserialization_filename",
+      "num_max_cycles"};
   return keys;
 }
 
@@ -29,8 +31,10 @@ void check_unread(const Params& config, bool strict, std::vector<std::string>& w
     const std::string key = value.key();
     const bool top_level = value.path() == key;
     const bool known = std::find(known_keys().begin(), known_keys().end(), key) != known_keys().end();
-    if (strict || (!known && !top_level)) value.fail("key '" + key + "' means nothing here" + (known ? "" : did_you_mean(key, value.asked_beside())));
-    warnings.push_back(value.where() + ": key '" + key + "' is ignored here, as Ramulator 2.0 does");
+    if (strict || (!known && !top_level)) {
+      value.fail("key '" + printable(key) + "' means nothing here" + (known ? "" : did_you_mean(key, value.asked_beside())));
+    }
+    warnings.push_back(value.where() + ": key '" + printable(key) + "' is ignored here, as Ramulator 2.0 does");
   }
 }
 

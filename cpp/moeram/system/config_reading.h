@@ -10,13 +10,13 @@ namespace moeram {
 
 // Errors of parts that know nothing of files get the place of the map that configured them.
 template <class Make>
-auto at_place(const Params& place, Make make) {
+decltype(auto) at_place(const Params& place, Make make) {
   try {
     return make();
+  } catch (const PlacedError&) {
+    throw;
   } catch (const ConfigError& error) {
-    const std::string text = error.what();
-    if (text.find(".yaml:") != std::string::npos && !text.starts_with(place.where())) throw;
-    place.fail(text);
+    place.fail(error.what());
   }
 }
 

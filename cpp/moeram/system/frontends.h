@@ -15,13 +15,14 @@ struct FrontEndPlan {
   std::string implementation;
   std::int64_t clock_ratio = 1;
   int cores = 1;
+  bool has_cores = false;  // and a translation
+  bool made_for_hosts = false;
 };
 
-std::vector<std::string> frontend_names();
-FrontEndPlan plan_frontend(const Params& frontend);
+FrontEndPlan plan_frontend(const Params& config);
 
 // Opens the traces. Relative paths count from `folder` ("": the working directory). Throws ConfigError or TraceError.
-std::unique_ptr<FrontEnd> make_frontend(const FrontEndPlan& plan, const Params& frontend, const Spec& spec, const std::string& folder);
+std::unique_ptr<FrontEnd> make_frontend(const FrontEndPlan& plan, const Params& config, const Spec& spec, const std::string& folder);
 
 // Helpers for every reader of such configurations.
 std::string implementation_of(const Params& parent, const std::string& interface, const std::vector<std::string>& allowed);

@@ -15,10 +15,12 @@ MemorySystem::MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<Add
 bool MemorySystem::send(Request& request) {
   const auto channel = static_cast<std::size_t>(request.address[0]);
   Controller& controller = *channels_[channel];
-  if (controller.now() < now_) controller.pass(now_ - controller.now());
+  // From within a tick channels that are still to come have not made it yet.
+  const Cycle reached = channel > ticking_ ? now_ - 1 : now_;
+  if (controller.now() < reached) controller.pass(reached - controller.now());
   if (!controller.offer(request)) return false;
   ++accepted_[static_cast<std::size_t>(request.kind)];
-  wake_[channel] = next_event_ = now_ + 1;
+  wake_[channel] = next_event_ = reached + 1;
   return true;
 }
 
@@ -61,16 +63,18 @@ void MemorySystem::refuse_again(int kind, const Address& address, std::int64_t t
 
 void MemorySystem::tick() {
   ++now_;
-  for (auto& channel : channels_) {
-    channel->tick();
-    if (channel->take_freed()) ++version_;
+  for (ticking_ = 0; ticking_ < channels_.size(); ++ticking_) {
+    channels_[ticking_]->tick();
+    if (channels_[ticking_]->take_freed()) ++version_;
   }
+  ticking_ = kNoChannel;
 }
 
 void MemorySystem::tick_channels() {
   next_event_ = kNever;
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     if (wake_[i] <= now_) {
+      ticking_ = i;
       Controller& channel = *channels_[i];
       if (const Cycle behind = now_ - 1 - channel.now(); behind > 0) channel.pass(behind);
       channel.tick();
@@ -79,6 +83,7 @@ void MemorySystem::tick_channels() {
     }
     next_event_ = std::min(next_event_, wake_[i]);
   }
+  ticking_ = kNoChannel;
 }
 
 void MemorySystem::catch_up() {

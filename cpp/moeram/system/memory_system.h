@@ -1,6 +1,7 @@
 // Channels behind one address mapper, driven by one front end.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -53,6 +54,8 @@ class MemorySystem : public RequestTarget {
   Request last_;  // by byte address
   std::vector<Cycle> wake_;  // [channel] no tick before this one does anything unless a request comes
   Cycle next_event_ = 0;     // the least of them
+  static constexpr std::size_t kNoChannel = std::numeric_limits<std::size_t>::max();
+  std::size_t ticking_ = kNoChannel;
 };
 
 // How fast the two clocks run: the front end makes `frontend` ticks while memory makes `memory`.

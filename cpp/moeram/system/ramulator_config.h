@@ -8,7 +8,7 @@
 #include "moeram/base/params.h"
 #include "moeram/base/statistics.h"
 #include "moeram/frontend/frontend.h"
-#include "moeram/system/memory_system.h"
+#include "moeram/system/report.h"
 #include "moeram/system/simulator_run.h"
 
 namespace moeram {
@@ -21,26 +21,28 @@ class RamulatorRun : public SimulatorRun {
   RamulatorRun(const Params& config, bool strict, const std::string& folder = "");
 
   void run(bool skip = true) override;
-  std::string statistics() const override;  // both documents, as 2.0 prints them
+  // EngineError once the memory has made `most_cycles`.
+  void run(bool skip, Cycle most_cycles);
+  // For hosts, which tick themselves: what run() does at the end.
+  void finish();
+
+  // Both documents as 2.0 prints them. `lists`: components of the same name as one list, so that no key stands twice.
+  std::string statistics() const override;
+  std::string statistics(bool lists) const;
   const std::vector<std::string>& warnings() const override { return warnings_; }
   const MemorySystem& memory() const { return *memory_; }
+  MemorySystem& memory() { return *memory_; }
+  FrontEnd& frontend() { return *frontend_; }
 
  private:
-  void build_memory(const Params& config, int cores);
-  void open_listeners(const Params& controller);
-  Component describe_memory() const;
-  Component describe_channel(const Controller& controller) const;
-  Component describe_dram() const;
-  void add_command_energy(Component& dram) const;
-  void add_rank(const RankEnergy& rank, const std::string& suffix, RankEnergy& sum, Component& dram) const;
-
-  std::string folder_;
+  const MemoryFamily* family_;
   std::unique_ptr<FrontEnd> frontend_;
   std::unique_ptr<MemorySystem> memory_;
+  std::string scheduler_;
   ClockRatio ratio_;
+  ComponentIds ids_;
   std::vector<std::string> warnings_;
-  std::vector<std::vector<RankEnergy>> energy_;  // [channel][rank], filled at the end of a run with the energy model on
-  bool price_commands_ = false;  // asked for, and the standard has prices instead of 2.0's model
+  MemoryEnergy energy_;
 };
 
 }  // namespace moeram

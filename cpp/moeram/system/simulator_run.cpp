@@ -7,8 +7,8 @@
 namespace moeram {
 
 std::unique_ptr<SimulatorRun> make_simulator_run(const Params& config, bool strict, const std::string& folder) {
-  const std::string system = implementation_of(config, "MemorySystem", {"GenericDRAM", "PIMDRAM", "AiMDRAM"});
-  if (system == "GenericDRAM") return std::make_unique<RamulatorRun>(config, strict, folder);
+  const std::string system = implementation_of(config, "MemorySystem", {"GenericDRAM", "BHDRAMSystem", "PIMDRAM", "AiMDRAM"});
+  if (system == "GenericDRAM" || system == "BHDRAMSystem") return std::make_unique<RamulatorRun>(config, strict, folder);
   return std::make_unique<QueuedRun>(config, strict, folder);
 }
 

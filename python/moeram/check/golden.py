@@ -96,6 +96,7 @@ def _queued(folder: Path) -> list[str]:
 # MemorySystem implementation that a case's configuration names: how to run it.
 KINDS: dict[str, Callable[[Path], list[str]]] = {
     "GenericDRAM": _ramulator,
+    "BHDRAMSystem": _ramulator,
     "PIMDRAM": _queued,
     "AiMDRAM": _queued,
 }

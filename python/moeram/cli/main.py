@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import check, model, placement, routing, serve, sweep, topics
+from moeram.cli import check, export, model, placement, routing, serve, sweep, topics
 from moeram.errors import MoeramError
 
 
@@ -98,6 +98,7 @@ def run(
 
 app.command()(serve.serve)
 app.command()(sweep.sweep)
+app.command("export")(export.export_command)
 
 
 def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:

@@ -10,7 +10,7 @@ namespace {
 
 class OpenRowPolicy : public RowPolicy {
  public:
-  void on_choice(int, const Request&, MemoryPort&) override {}
+  void on_choice(Cycle, int, const Request&, MemoryPort&) override {}
   void canonical(std::vector<std::int64_t>&) const override {}
   bool treats_banks_alike() const override { return true; }
   std::string name() const override { return "OpenRowPolicy"; }
@@ -28,7 +28,7 @@ class ClosedRowPolicy : public RowPolicy {
     accesses_.assign(static_cast<std::size_t>(spec.banks()), 0);
   }
 
-  void on_choice(int command, const Request& request, MemoryPort& port) override {
+  void on_choice(Cycle, int command, const Request& request, MemoryPort& port) override {
     const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
     if (facts.closing || facts.refreshing) {
       reset(request);
