@@ -20,7 +20,8 @@ bool MemorySystem::send(Request& request) {
   if (controller.now() < reached) controller.pass(reached - controller.now());
   if (!controller.offer(request)) return false;
   ++accepted_[static_cast<std::size_t>(request.kind)];
-  wake_[channel] = next_event_ = reached + 1;
+  wake_[channel] = reached + 1;
+  if (reached == now_) next_event_ = now_ + 1;
   return true;
 }
 
