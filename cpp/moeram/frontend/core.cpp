@@ -125,8 +125,18 @@ void Core::count_memory_time(Cycle arrive, Cycle depart) {
 
 // From the earliest load of this byte in the window, ready ones included.
 void Core::count_wait(std::int64_t address) {
-  const auto first = std::find_if(window_.begin(), window_.end(), [&](const Group& group) { return group.address == address; });
-  if (first != window_.end()) memory_access_cycles_ += now_ - first->inserted_at;
+  for (std::size_t i = 0; i < window_.size(); ++i) {
+    if (window_[i].address != address) continue;
+    memory_access_cycles_ += now_ - window_[i].inserted_at;
+    return;
+  }
+}
+
+bool Core::remembers_loads() const {
+  for (std::size_t i = 0; i < window_.size(); ++i) {
+    if (window_[i].address >= 0) return true;
+  }
+  return false;
 }
 
 std::int64_t Core::quiet_ticks() const {
@@ -134,7 +144,7 @@ std::int64_t Core::quiet_ticks() const {
   if (!moved_) return stall_ == Stall::none ? 0 : to_limit;
   // A full pipeline of bubbles: every tick retires and inserts as many as it can.
   if (waiting_ > 0 || used_ < options_.ipc) return 0;
-  if (options_.waits_in_core_cycles && std::any_of(window_.begin(), window_.end(), [](const Group& group) { return group.address >= 0; })) return 0;
+  if (options_.waits_in_core_cycles && remembers_loads()) return 0;
   const std::int64_t to_finish = finished() ? kNever : (options_.expected_instructions - retired_ - 1) / options_.ipc;
   return std::max<std::int64_t>(0, std::min({(entry_.bubbles - 1) / options_.ipc, to_finish, to_limit}));
 }

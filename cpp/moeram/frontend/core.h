@@ -60,6 +60,7 @@ class Core {
   enum class Stall { none, window_full, refused_load, refused_store };
   void retire();
   void count_wait(std::int64_t address);
+  bool remembers_loads() const;
   void count_memory_time(Cycle arrive, Cycle depart);
   void insert_ready(std::int64_t count);
   Stall advance(LastLevelCache& cache, Translation& translation);
