@@ -99,7 +99,7 @@ def test_the_example_plugin(plugin, repository, simulate, tmp_path):
     [
         ("impl: CloseAfter", "impl: CloseAfte", "has no row policy 'CloseAfte'; did you mean 'CloseAfter'?"),
         ("impl: CloseAfter", "impl: RowHeat", "has no row policy 'RowHeat'"),
-        ("accesses: 4", "accesses: four", "config.yaml:20: MemorySystem.Controller.RowPolicy: CloseAfter: accesses: 'four'"),
+        ("accesses: 4", "accesses: four", "config.yaml:18: MemorySystem.Controller.RowPolicy: CloseAfter: accesses: 'four'"),
         ("accesses: 4", "accesses: 0", "accesses must be at least 1"),
         ("accesses: 4", "acceses: 4", "did you mean 'accesses'?"),
         ("accesses: 4", "accesses: [4]", "a single value is expected"),
@@ -145,6 +145,6 @@ def test_other_libraries_are_refused(simulate, repository, tmp_path, source, mes
         command(compiler, "-shared", "-fPIC", "-std=c99", "-I", include, "-o", library, "other.c", folder=tmp_path)
     config = (repository / "examples" / "plugin" / "config.yaml").read_text().replace("../ddr4/", "")
     done = simulate(config.replace("row_plugin.so", "other.so"), ok=False)
-    assert f"config.yaml:20: MemorySystem.Controller.RowPolicy.library: other.so: {message}" in done.stderr or (
+    assert f"config.yaml:18: MemorySystem.Controller.RowPolicy.library: other.so: {message}" in done.stderr or (
         message in done.stderr and "other.so" in done.stderr
     ), done.stderr

@@ -220,7 +220,7 @@ def test_includes(run, tmp_path):
     refused(run(config=config), "include each other without end")
     (tmp_path / "parts" / "deep" / "org.yaml").unlink()
     refused(run(config=config), "parts/dram.yaml:2: !include: parts/deep/org.yaml: no such file")
-    refused(run("-c", config), "-c:9: !include works in files only")
+    refused(run("-c", config), "-c:8: !include works in files only")
 
 
 def test_merge_keys_are_refused(run):
@@ -325,7 +325,7 @@ def test_a_closed_row_policy_needs_its_levels(run):
     """Ramulator 2.0 aborts with the text of a map."""
     config = CONFIG.replace("OpenRowPolicy", "ClosedRowPolicy").replace("impl: DDR4\n", "impl: DDR3\n")
     config = config.replace("DDR4_8Gb_x8", "DDR3_8Gb_x8").replace("DDR4_2400R", "DDR3_1600K")
-    refused(run(config=config), "config.yaml:13", "ClosedRowPolicy needs the levels rank and bankgroup")
+    refused(run(config=config), "config.yaml:14", "ClosedRowPolicy needs the levels rank and bankgroup")
 
 
 def test_every_oddity_is_listed(repository):
