@@ -1,13 +1,12 @@
 """The full decode steps that run.py times. Alone: one of them in this process, printed as JSON.
 
-python benchmarks/whole_models.py olmoe --memo FOLDER [--no-reuse] [--channels-only] [--routing FOLDER]
+python benchmarks/whole_models.py olmoe [--reuse all|channels|none] [--routing FOLDER]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import open_source
 from moeram.hardware import Stream, StreamMemory, StreamOptions, run_streams, shared_memo, tokens_per_expert
 from moeram.model import load_model
+from moeram.runs.provenance import peak_memory_bytes
 
 BATCH = 16
 SWITCHES = ("all", "channels", "none")
@@ -144,7 +144,7 @@ def main() -> None:
     _, measure = CASES[arguments.case]
     first = measure(arguments.routing, arguments.reuse)
     again = measure(arguments.routing, arguments.reuse)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = (peak_memory_bytes() or 0) / 1e6
     print(json.dumps({**first.__dict__, "again_s": again.wall_s, "peak_mb": peak_mb, "version": moeram.__version__}))
 
 

@@ -114,7 +114,7 @@ def test_a_config_of_the_user(tmp_path):
         ),
         (["mixtral-8x7b", "--context", "1000000000001"], "context: given 1000000000001, allowed: 1 to"),
         (["nothing.json"], "no such file"),
-        (["a" * 300], "File name too long"),
+        (["a" * 300], "no config named"),
     ],
 )
 def test_faults_are_one_message(arguments, words):

@@ -44,7 +44,16 @@ def provenance(record: Record | ServingResult, version: str) -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the most memory that this process ever held, or None where the system does not tell."""
+    """Return the most memory that this process ever held, or None where the system does not tell.
+
+    Linux' ru_maxrss also counts what the parent held when it forked; the high-water mark of the process itself does not.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
     try:
         import resource
     except ImportError:
