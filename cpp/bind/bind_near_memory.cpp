@@ -5,7 +5,8 @@
 #include "interruptible.h"
 #include "keywords.h"
 #include "moeram/base/errors.h"
-#include "moeram/system/near_memory_run.h"
+#include "moeram/pim/row_program.h"
+#include "near_memory_device.h"
 
 namespace moeram::bind {
 namespace {
@@ -15,12 +16,7 @@ namespace py = pybind11;
 using Longs = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 using Ints = py::array_t<std::int32_t, py::array::c_style | py::array::forcecast>;
 
-struct Device {
-  NearMemoryConfig config;
-  Spec spec;
-};
-
-Device make_device(const py::kwargs& given) {
+NearMemoryDevice make_device(const py::kwargs& given) {
   NearMemoryConfig config;
   NmpShape& shape = config.shape;
   NmpUnitOptions& unit = config.unit;
@@ -102,7 +98,7 @@ py::array_t<std::int64_t> column(const std::vector<NmpLayerResult>& results, con
   return out;
 }
 
-py::dict make_tables(const Device& device, const std::vector<NmpLayerResult>& results) {
+py::dict make_tables(const NearMemoryDevice& device, const std::vector<NmpLayerResult>& results) {
   const Spec& spec = device.spec;
   const NmpShape& shape = device.config.shape;
   const Picosecond tck = spec.tck_ps;
@@ -134,7 +130,7 @@ py::dict make_tables(const Device& device, const std::vector<NmpLayerResult>& re
   return out;
 }
 
-py::dict run_nmp(const Device& device, const Longs& layer_begin, const Ints& expert, const Ints& first_row, const Ints& tokens,
+py::dict run_nmp(const NearMemoryDevice& device, const Longs& layer_begin, const Ints& expert, const Ints& first_row, const Ints& tokens,
                  const Longs& batch, int threads, bool skip, bool reuse_identical_channels, const std::string& trace_dir) {
   const auto layers = make_layers(layer_begin, expert, first_row, tokens, batch);
   if (threads < 1) throw ConfigError("threads must be at least 1");
@@ -144,19 +140,35 @@ py::dict run_nmp(const Device& device, const Longs& layer_begin, const Ints& exp
   }));
 }
 
+py::dict run_rows_of(const NearMemoryDevice& device, const Ints& row, const py::array_t<bool, py::array::c_style | py::array::forcecast>& write, bool skip) {
+  if (row.ndim() != 1 || write.ndim() != 1 || row.size() != write.size()) throw EngineError("run_rows: row and write must be [N], both as long");
+  std::vector<RowOperation> program;
+  for (py::ssize_t i = 0; i < row.size(); ++i) program.push_back({row.at(i), write.at(i)});
+  const RowProgramResult result = run_interruptibly([&](const std::atomic<bool>*) { return run_rows(device.spec, program, skip); });
+  const auto longs = [](const std::vector<std::int64_t>& values) { return Longs(static_cast<py::ssize_t>(values.size()), values.data()); };
+  py::dict commands;
+  for (std::size_t i = 0; i < device.spec.commands.size(); ++i) commands[device.spec.commands[i].name.c_str()] = result.commands[i];
+  py::dict out;
+  out["time_ps"] = result.duration * device.spec.tck_ps;
+  out["rows_read"] = longs(result.rows_read);
+  out["rows_written"] = longs(result.rows_written);
+  out["commands"] = commands;
+  return out;
+}
+
 }  // namespace
 
 void bind_near_memory(py::module_& module) {
-  py::class_<Device>(module, "NmpConfig")
+  py::class_<NearMemoryDevice>(module, "NmpConfig")
       .def(py::init([](const py::kwargs& given) { return make_device(given); }))
-      .def_property_readonly("tck_ps", [](const Device& device) { return device.spec.tck_ps; })
-      .def_property_readonly("rows_per_expert", [](const Device& device) { return device.config.shape.rows_per_expert(); })
+      .def_property_readonly("tck_ps", [](const NearMemoryDevice& device) { return device.spec.tck_ps; })
+      .def_property_readonly("rows_per_expert", [](const NearMemoryDevice& device) { return device.config.shape.rows_per_expert(); })
       .def("check_capacity",
-           [](const Device& device, std::int64_t batch, std::int64_t most_tokens) {
+           [](const NearMemoryDevice& device, std::int64_t batch, std::int64_t most_tokens) {
              check_capacity(device.config.shape, device.config.unit, batch, most_tokens);
            },
            py::arg("batch"), py::arg("most_tokens"))
-      .def_property_readonly("tier_timing", [](const Device& device) {
+      .def_property_readonly("tier_timing", [](const NearMemoryDevice& device) {
         std::vector<std::tuple<int, int, std::map<std::string, Cycle>>> tiers;
         for (const auto& item : device.spec.classes) tiers.emplace_back(item.row_begin, item.row_end, item.timing);
         return tiers;
@@ -164,6 +176,7 @@ void bind_near_memory(py::module_& module) {
   module.def("run_nmp", &run_nmp, py::arg("config"), py::arg("layer_begin"), py::arg("expert"), py::arg("first_row"), py::arg("tokens"),
              py::arg("batch"), py::kw_only(), py::arg("threads") = 1, py::arg("skip") = true, py::arg("reuse_identical_channels") = true,
              py::arg("trace_dir") = "");
+  module.def("run_rows", &run_rows_of, py::arg("config"), py::arg("row"), py::arg("write"), py::kw_only(), py::arg("skip") = true);
 }
 
 }  // namespace moeram::bind

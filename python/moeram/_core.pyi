@@ -32,6 +32,9 @@ def run_nmp(
     reuse_identical_channels: bool = True,
     trace_dir: str = "",
 ) -> dict[str, Any]: ...
+def run_rows(
+    config: NmpConfig, row: NDArray[np.int32], write: NDArray[np.bool_], *, skip: bool = True
+) -> dict[str, Any]: ...
 def run_stream(
     base: NDArray[np.int64],
     extent_bytes: NDArray[np.int64],

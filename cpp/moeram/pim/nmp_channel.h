@@ -4,19 +4,17 @@
 
 #include <vector>
 
-#include "moeram/controller/controller.h"
 #include "moeram/pim/nmp_unit.h"
+#include "moeram/pim/row_port.h"
 
 namespace moeram {
 
-class NmpChannel : public CompletionSink {
+class NmpChannel : public RowPort {
  public:
-  // `layout` and `spec` must outlive the channel. The spec needs the requests row-read-all-banks and row-write-all-banks.
+  // `layout` and `spec` must outlive the channel.
   NmpChannel(const Spec& spec, int channel, const NmpShape& shape, const NmpUnitOptions& options,
              const std::vector<std::vector<RowPiece>>& layout, bool skip);
 
-  // Let time pass before near-memory mode begins.
-  void begin_at(Cycle cycle) { controller_.pass(cycle); }
   // Append an expert to the cursor; `input_ready` as in NmpUnit::begin_expert.
   void add_expert(const ExpertTask& task);
   // Run until every row of the expert that is due has left its banks. Its inputs must be known by then.
@@ -24,24 +22,16 @@ class NmpChannel : public CompletionSink {
   // Write `rows` whole rows from `first_row` once their data are ready; the cycle at which the last is in its row buffer.
   Cycle write_rows(std::int32_t first_row, int rows, Cycle data_ready);
 
-  void on_final_command(Cycle now, const Request& request) override;
-
   NmpUnit& unit() { return unit_; }
-  Controller& controller() { return controller_; }
   std::int64_t mac_bytes_over_all_banks() const { return mac_bytes_; }
 
  private:
+  void on_row(Cycle now) override;
   void top_up();
-  void step();
 
-  const Spec& spec_;
   const NmpUnitOptions& options_;
   const std::vector<std::vector<RowPiece>>& layout_;
-  bool skip_;
-  Controller controller_;
   NmpUnit unit_;
-  int read_kind_;
-  int write_kind_;
   std::vector<ExpertTask> tasks_;
   std::size_t next_task_ = 0;        // of the row to send next
   std::size_t next_row_ = 0;
@@ -51,7 +41,6 @@ class NmpChannel : public CompletionSink {
   std::int64_t sent_ = 0;
   std::int64_t streamed_ = 0;
   std::int64_t mac_bytes_ = 0;       // tokens x weight bytes, over all banks of all chips
-  Cycle written_at_ = -1;
 };
 
 }  // namespace moeram

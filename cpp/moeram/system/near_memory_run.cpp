@@ -17,7 +17,9 @@ void check_shape(const Spec& spec, const NmpShape& shape) {
               spec.standard + " has " + std::to_string(spec.counts[0]) + " of " + std::to_string(spec.banks()));
   require(shape.row_bytes == spec.row_bytes(),
           "the shape names rows of " + std::to_string(shape.row_bytes) + " bytes, " + spec.standard + " has " + std::to_string(spec.row_bytes()));
-  require(shape.hidden_size > 0 && shape.intermediate_size > 0 && shape.chips > 0 && shape.bytes_per_weight > 0 && shape.bytes_per_activation > 0,
+  // Rows can move, and caches be read, without any expert.
+  const bool no_expert = shape.hidden_size == 0 && shape.intermediate_size == 0;
+  require((no_expert || (shape.hidden_size > 0 && shape.intermediate_size > 0)) && shape.chips > 0 && shape.bytes_per_weight > 0 && shape.bytes_per_activation > 0,
           "hidden_size, intermediate_size, chips and bytes per element must be positive");
 }
 
@@ -30,6 +32,7 @@ void check_unit(const NmpUnitOptions& unit, const NmpShape& shape) {
 void check_layer(const Spec& spec, const NearMemoryConfig& config, const LayerTask& layer) {
   const std::int64_t rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
   const std::int64_t rows_per_expert = config.shape.rows_per_expert();
+  require(rows_per_expert > 0, "a layer of experts needs hidden_size and intermediate_size");
   require(layer.batch >= 1, "a layer runs with a batch of " + std::to_string(layer.batch) + " tokens; at least one is needed");
   const std::int64_t results_end = config.result_row + config.shape.result_rows(layer.batch);
   const auto interval = [](std::int64_t begin, std::int64_t end) { return std::to_string(begin) + " to " + std::to_string(end - 1); };

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from moeram.errors import ConfigError
 from moeram.files import check_target
+from moeram.hardware import System, load_system
 from moeram.model import MoEModel, load_model
+from moeram.placement import row_budget
 from moeram.placement.compare import BOUND, CompareOptions, Comparison, compare
 from moeram.placement.saved import SavedPlan, read_plans, write_plans
 from moeram.placement.scores import Score
@@ -50,6 +52,13 @@ def compare_command(
         Path | None,
         typer.Option("--previous", metavar="FILE", help="Plans in memory now (JSON): bytes move from there."),
     ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option("--hardware", help="A system (stratum_s): rows move there, at the cost of its row cycles."),
+    ] = None,
+    kv_tokens: Annotated[
+        int, typer.Option("--kv-tokens", min=0, help="With --hardware: tokens of the caches between the experts.")
+    ] = 65536,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write all plans (JSON).")] = None,
     format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of random choices.")] = 0,
@@ -72,7 +81,9 @@ def compare_command(
     if save:
         check_target(save)
     before = read_plans(previous, shape) if previous else ()
-    result = _compare_with_bar(open_routing(path, shape, format=format, seed=seed), shape, options, before)
+    source = open_routing(path, shape, format=format, seed=seed)
+    chips = load_system(hardware) if hardware else None
+    result = _compare_with_bar(source, shape, options, before, chips, kv_tokens)
     if save:
         write_plans(save, shape, result.plans)
     if as_json:
@@ -88,8 +99,14 @@ def compare_command(
 
 
 def _compare_with_bar(
-    source: RoutingSource, model: MoEModel, options: CompareOptions, previous: tuple[SavedPlan, ...]
+    source: RoutingSource,
+    model: MoEModel,
+    options: CompareOptions,
+    previous: tuple[SavedPlan, ...],
+    system: System | None,
+    kv_tokens: int,
 ) -> Comparison:
+    budget = system and row_budget(model, system, phi="compact", kv_requests=1, context_tokens=kv_tokens, batch=1)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
@@ -99,7 +116,7 @@ def _compare_with_bar(
             bar.update(task, completed=done, total=total, description=label)
             bar.refresh()  # the solver keeps the thread of the bar from running
 
-        return compare(source, model, options, previous=previous, progress=progress)
+        return compare(source, model, options, budget=budget, system=system, previous=previous, progress=progress)
 
 
 def _requests(texts: list[str] | None) -> dict[str, float] | None:
@@ -137,8 +154,22 @@ def _show(result: Comparison) -> None:
     for score in result.scores:
         table.add_row(score.policy, *_cells(score))
     console.print(table)
+    if any(score.swap for score in result.scores):
+        console.print(_swap_table(result))
     for note in result.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
+
+
+def _swap_table(result: Comparison) -> Table:
+    table = Table(title="rows that change places")
+    for name in ("policy", "experts", "rows a bank", "ms", "mJ", "mJ, one bank"):
+        table.add_column(name, justify="left" if name == "policy" else "right")
+    for score in result.scores:
+        if score.swap:
+            swap = score.swap
+            energies = (f"{swap.energy_mj:.1f}", f"{swap.energy_one_bank_mj:.3f}")
+            table.add_row(score.policy, f"{swap.experts:.0f}", f"{swap.rows:.0f}", f"{swap.time_ms:.3f}", *energies)
+    return table
 
 
 def _cells(score: Score) -> list[str]:

@@ -12,6 +12,7 @@ from moeram.hardware.lowering import (
     tokens_per_expert,
 )
 from moeram.hardware.memo import KernelMemo, MemoCounts, shared_memo
+from moeram.hardware.row_swap import RowMoves, RowSwap, row_moves, row_swap
 from moeram.hardware.spec import System, load_system, system_names
 from moeram.hardware.stream import Stream, StreamMemory, StreamOptions, StreamTimes, run_streams
 
@@ -20,6 +21,8 @@ __all__ = [
     "KernelMemo",
     "MemoCounts",
     "NmpWork",
+    "RowMoves",
+    "RowSwap",
     "StepTimes",
     "Stream",
     "StreamMemory",
@@ -30,6 +33,8 @@ __all__ = [
     "load_system",
     "lower",
     "require_near_memory",
+    "row_moves",
+    "row_swap",
     "rows_by_tier",
     "run_streams",
     "shared_memo",

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from moeram.errors import ConfigError, PolicyError, did_you_mean
+from moeram.hardware import System
 from moeram.model import MoEModel
 from moeram.placement import (
     PartBudget,
@@ -28,7 +29,7 @@ from moeram.placement.cases import Case, make_cases
 from moeram.placement.parts import NEED_PAIRS
 from moeram.placement.parts.milp import RELATIVE_GAP, RELATIVE_GAP_WITH_REPLICAS, Bound, solve
 from moeram.placement.saved import SavedPlan
-from moeram.placement.scores import Score, moved_bytes, score_parts, score_rows
+from moeram.placement.scores import Score, SwapScore, moved_bytes, score_parts, score_rows, swap_score
 from moeram.routing import RoutingSource
 
 Progress = Callable[[int, int, str], None]
@@ -91,6 +92,7 @@ def compare(
     options: CompareOptions | None = None,
     *,
     budget: RowBudget | None = None,
+    system: System | None = None,
     previous: Sequence[SavedPlan] = (),
     progress: Progress | None = None,
 ) -> Comparison:
@@ -98,6 +100,7 @@ def compare(
 
     Args:
         budget: rows for the policies that place in rows; None: one row per expert, which changes no figure here.
+        system: price the rows' moves on it; needs its budget.
         previous: what lies in memory now; bytes move from there instead of from the plan of the topic before.
         progress: called as progress(done, total, label) after each piece of work.
 
@@ -110,12 +113,14 @@ def compare(
         raise ConfigError(f"{model.name} has no experts to place")
     if not options.bound_seconds > 0:
         raise ConfigError(f"bound_seconds: given {options.bound_seconds:g}, allowed: more than 0")
+    if system is not None and budget is None:
+        raise ConfigError(f"moves of rows on {system.name} need its row budget")
     names = _names(options)
     cases = make_cases(source, options.plans, options.requests, options.seed)
     rows = budget or bare_budget(
         layers=len(source.layers), experts=source.experts, top_k=source.top_k, shared_experts=model.shared_experts
     )
-    work = _Work(source, model, options, cases, tuple(previous), names, progress)
+    work = _Work(source, model, options, cases, tuple(previous), system, names, progress)
     for name in names.rows:
         work.place_in_rows(name, rows)
     on_parts = [
@@ -182,11 +187,12 @@ class _Work:
         options: CompareOptions,
         cases: list[Case],
         previous: tuple[SavedPlan, ...],
+        system: System | None,
         names: _Names,
         progress: Progress | None,
     ) -> None:
         self.source, self.model, self.options, self.cases, self.previous = source, model, options, cases, previous
-        self.names, self.progress = names, progress
+        self.system, self.names, self.progress = system, names, progress
         self.bounding = options.bound or BOUND in names.parts
         self.end = time.monotonic() + options.bound_seconds
         self.scores: list[Score] = []
@@ -203,7 +209,7 @@ class _Work:
         ]
         plans = self._made(name, lambda: [place_rows(name, one) for one in given], "")
         if plans:
-            self.scores.append(score_rows(name, plans, self.cases, self.model, self._moved(plans)))
+            self.scores.append(score_rows(name, plans, self.cases, self.model, self._moved(plans), self._swap(plans)))
         self._report(name)
 
     def place_on_parts(self, budget: PartBudget, sizes_left: int) -> None:
@@ -242,6 +248,9 @@ class _Work:
 
     def _moved(self, plans: list[Any]) -> float | None:
         return moved_bytes(plans, self.cases, self.model, self.previous)
+
+    def _swap(self, plans: list[Any]) -> SwapScore | None:
+        return None if self.system is None else swap_score(plans, self.cases, self.system, self.previous)
 
     def _report(self, label: str, steps: int = 1) -> None:
         self.done += steps

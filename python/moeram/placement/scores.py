@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from moeram.hardware import RowSwap, System, row_swap
 from moeram.model import MoEModel
 from moeram.placement.cases import Case
 from moeram.placement.parts.milp import Bound
@@ -26,7 +27,7 @@ class Score:
     the topic before (the first follows the last). above_bound: how much more the fullest part carries than the proven
     lower bound, on the selections that rankings see, summed over layers: 0.02 is 2 % more. bound_layers: layers of all
     plans that the bound was sought for; proven_layers: those where the solver proved its plan optimal, elsewhere the best
-    plan may lie anywhere between the bound and the solver's.
+    plan may lie anywhere between the bound and the solver's. swap: of the plans in rows, on a system that was named.
     """
 
     policy: str
@@ -40,10 +41,32 @@ class Score:
     above_bound: float | None
     bound_layers: int | None
     proven_layers: int | None
+    swap: SwapScore | None = None
 
 
-def score_rows(name: str, plans: Sequence[Plan], cases: Sequence[Case], model: MoEModel, moved: float | None) -> Score:
-    """Score a policy that places in rows; `moved` as `moved_bytes` returns it."""
+@dataclass(frozen=True, kw_only=True)
+class SwapScore:
+    """What moving the rows takes, mean over the same changes of plan as moved_bytes.
+
+    experts, rows: moved, of each bank. energy_mj: all banks of all chips; energy_one_bank_mj: one bank (stratum.md 3.5).
+    """
+
+    experts: float
+    rows: float
+    time_ms: float
+    energy_mj: float
+    energy_one_bank_mj: float
+
+
+def score_rows(
+    name: str,
+    plans: Sequence[Plan],
+    cases: Sequence[Case],
+    model: MoEModel,
+    moved: float | None,
+    swap: SwapScore | None,
+) -> Score:
+    """Score a policy that places in rows; `moved` and `swap` as `moved_bytes` and `swap_score` return them."""
     return Score(
         policy=name,
         kind="rows",
@@ -56,6 +79,7 @@ def score_rows(name: str, plans: Sequence[Plan], cases: Sequence[Case], model: M
         above_bound=None,
         bound_layers=None,
         proven_layers=None,
+        swap=swap,
     )
 
 
@@ -86,13 +110,43 @@ def moved_bytes(
     plans: Sequence[Any], cases: Sequence[Case], model: MoEModel, previous: Sequence[SavedPlan]
 ) -> float | None:
     """Mean over plans; None where nothing is known that they replace."""
+    before = _replaced(plans, cases, previous)
+    if before is None:
+        return None
+    return float(np.mean([_moved(plan, old) for plan, old in zip(plans, before, strict=True)])) * model.expert_bytes
+
+
+def swap_score(
+    plans: Sequence[Plan], cases: Sequence[Case], system: System, previous: Sequence[SavedPlan]
+) -> SwapScore | None:
+    """Mean over plans of what their rows' moves take; None where nothing is known that they replace, or it has other rows."""
+    before = _replaced(plans, cases, previous)
+    if before is None or any(old.budget.rows_per_expert != plans[0].budget.rows_per_expert for old in before):
+        return None
+    swaps: list[RowSwap] = [
+        row_swap(old.first_row, plan.first_row, plan.budget.rows_per_expert, system)
+        for plan, old in zip(plans, before, strict=True)
+    ]
+
+    def of(figure: str) -> float:
+        return float(np.mean([getattr(swap, figure) for swap in swaps]))
+
+    return SwapScore(
+        experts=of("moved_experts"),
+        rows=of("moved_rows"),
+        time_ms=of("time_ps") * 1e-9,
+        energy_mj=of("energy_pj") * 1e-9,
+        energy_one_bank_mj=of("energy_one_bank_pj") * 1e-9,
+    )
+
+
+def _replaced(plans: Sequence[Any], cases: Sequence[Case], previous: Sequence[SavedPlan]) -> list[Any] | None:
+    """What each plan replaces."""
     if previous:
         before = [previous_of(previous, plan, case.label) for plan, case in zip(plans, cases, strict=True)]
     else:
         before = [plans[index - 1] if len(plans) > 1 else None for index in range(len(plans))]
-    if any(old is None for old in before):
-        return None
-    return float(np.mean([_moved(plan, old) for plan, old in zip(plans, before, strict=True)])) * model.expert_bytes
+    return None if any(old is None for old in before) else before
 
 
 def _moved(plan: Plan | PartPlan, previous: Any) -> int:
