@@ -20,6 +20,7 @@ Spec resolve_by_names(const std::string& standard, const std::string& organizati
 void bind_device_probe(pybind11::module_& module);
 void bind_devices(pybind11::module_& module);
 void bind_near_memory(pybind11::module_& module);
+void bind_attention(pybind11::module_& module);
 void bind_streams(pybind11::module_& module);
 void bind_queued(pybind11::module_& module);
 void bind_ramulator(pybind11::module_& module);

@@ -47,6 +47,9 @@ NearMemoryDevice make_device(const py::kwargs& given) {
   words.take("silu_cycles_per_vector", unit.silu_cycles_per_vector);
   words.take("hadamard_cycles_per_vector", unit.hadamard_cycles_per_vector);
   words.take("weighted_sum_cycles_per_vector", unit.weighted_sum_cycles_per_vector);
+  words.take("maximum_cycles_per_vector", unit.maximum_cycles_per_vector);
+  words.take("exp_sum_cycles_per_vector", unit.exp_sum_cycles_per_vector);
+  words.take("reciprocal_cycles_per_vector", unit.reciprocal_cycles_per_vector);
   words.take("ring_bytes_per_cycle", unit.ring_bytes_per_cycle);
   words.take("ring_hop_cycles", unit.ring_hop_cycles);
   words.take("channel_io_gb_per_s", unit.channel_io_gb_per_s);

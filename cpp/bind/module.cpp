@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   moeram::bind::bind_devices(module);
   moeram::bind::bind_device_probe(module);
   moeram::bind::bind_near_memory(module);
+  moeram::bind::bind_attention(module);
   moeram::bind::bind_streams(module);
   moeram::bind::bind_queued(module);
   moeram::bind::bind_ramulator(module);

@@ -35,6 +35,20 @@ def run_nmp(
 def run_rows(
     config: NmpConfig, row: NDArray[np.int32], write: NDArray[np.bool_], *, skip: bool = True
 ) -> dict[str, Any]: ...
+def run_attention(
+    config: NmpConfig,
+    layer_begin: NDArray[np.int64],
+    head: NDArray[np.int64],
+    *,
+    units_per_group: int,
+    queries_per_head: int,
+    head_size: int,
+    bytes_per_value: int,
+    overlap_softmax: bool = True,
+    threads: int = 1,
+    skip: bool = True,
+    reuse_identical_groups: bool = True,
+) -> dict[str, Any]: ...
 def run_stream(
     base: NDArray[np.int64],
     extent_bytes: NDArray[np.int64],

@@ -21,6 +21,9 @@ struct NmpUnitOptions {
   int silu_cycles_per_vector = 12;            // U10: four simple operations, exp and reciprocal of four cycles each
   int hadamard_cycles_per_vector = 1;
   int weighted_sum_cycles_per_vector = 2;     // multiply and add
+  int maximum_cycles_per_vector = 1;          // softmax, U10: one simple operation
+  int exp_sum_cycles_per_vector = 6;          // subtract, exp of four cycles, add
+  int reciprocal_cycles_per_vector = 4;       // U10
   std::int64_t ring_bytes_per_cycle = 128;    // U7: per direction
   int ring_hop_cycles = 2;                    // U7: router and wire
   double channel_io_gb_per_s = 51.2;          // 64 bit x 6.4 Gb/s

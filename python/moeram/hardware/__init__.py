@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moeram.hardware.attention import AttentionTimes, AttentionWork, lower_attention, run_attention
 from moeram.hardware.cycle import CycleOptions, StepTimes
 from moeram.hardware.lowering import (
     NmpWork,
@@ -17,6 +18,8 @@ from moeram.hardware.spec import System, load_system, system_names
 from moeram.hardware.stream import Stream, StreamMemory, StreamOptions, StreamTimes, run_streams
 
 __all__ = [
+    "AttentionTimes",
+    "AttentionWork",
     "CycleOptions",
     "KernelMemo",
     "MemoCounts",
@@ -32,10 +35,12 @@ __all__ = [
     "layer_rows_by_tier",
     "load_system",
     "lower",
+    "lower_attention",
     "require_near_memory",
     "row_moves",
     "row_swap",
     "rows_by_tier",
+    "run_attention",
     "run_streams",
     "shared_memo",
     "system_names",

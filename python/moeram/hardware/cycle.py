@@ -146,14 +146,21 @@ def check_batch(system: System, options: CycleOptions, *, batch: int, most_token
     load_core().NmpConfig(**configuration(system, options)).check_capacity(batch, most_tokens)
 
 
-def configuration(system: System, options: CycleOptions) -> dict[str, str | int | float | bool]:
-    """Return the keyword arguments of the core's NmpConfig."""
+def chip_configuration(system: System) -> dict[str, str | int | float | bool]:
+    """Return those keyword arguments of the core's NmpConfig that say what the chips are."""
     return {
         **system.device.model_dump(),
         **system.unit.model_dump(),
         **system.ring.model_dump(),
-        **system.link.model_dump(),
+        **system.link.model_dump(exclude={"mode"}),
         "chips": system.chips,
+    }
+
+
+def configuration(system: System, options: CycleOptions) -> dict[str, str | int | float | bool]:
+    """Return the keyword arguments of the core's NmpConfig."""
+    return {
+        **chip_configuration(system),
         "hidden_size": options.hidden_size,
         "intermediate_size": options.intermediate_size,
         "bytes_per_weight": options.bytes_per_weight,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import ConfigError
-from moeram.hardware.cycle import load_core
+from moeram.hardware.cycle import chip_configuration, load_core
 from moeram.hardware.spec import System
 
 BITS_PER_BYTE = 8
@@ -103,8 +103,7 @@ def row_swap(old: NDArray[np.integer], new: NDArray[np.integer], rows_per_expert
     """
     moves = row_moves(old, new, rows_per_expert)
     core = load_core()
-    device = core.NmpConfig(**system.device.model_dump(), **system.unit.model_dump(), chips=system.chips)
-    answer = core.run_rows(device, moves.row, moves.write)
+    answer = core.run_rows(core.NmpConfig(**chip_configuration(system)), moves.row, moves.write)
     bits = 2 * moves.moved * system.device.row_bytes * BITS_PER_BYTE
     energy = bits * system.energy.dram_to_logic_pj_per_bit
     return RowSwap(

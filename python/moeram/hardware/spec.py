@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -47,6 +47,9 @@ class NearMemoryUnit(Options):
     silu_cycles_per_vector: Count
     hadamard_cycles_per_vector: Count
     weighted_sum_cycles_per_vector: Count
+    maximum_cycles_per_vector: Count
+    exp_sum_cycles_per_vector: Count
+    reciprocal_cycles_per_vector: Count
 
 
 class Ring(Options):
@@ -57,8 +60,13 @@ class Ring(Options):
 
 
 class Link(Options):
-    """What joins a chip to the processor beside it."""
+    """What joins a chip to the processor beside it.
 
+    mode: "exclusive", the chips are memory of the processor or work near memory, one at a time; "concurrent", the processor may
+    read and write them while their units work.
+    """
+
+    mode: Literal["exclusive", "concurrent"]
     channel_io_gb_per_s: Annotated[GbPerS, Field(gt=0)]
     mode_switch_ns: Annotated[Ns, Field(ge=0)]
 
