@@ -63,6 +63,12 @@ def test_concurrent_memory_is_no_slower_than_exclusive(tmp_path):
     exclusive = run_serving(small("mixtral_stratum_l", **{"requests.rate_per_s": 500.0}))
     both = run_serving(small("mixtral_stratum_l", system=tmp_path / "both.yaml", **{"requests.rate_per_s": 500.0}))
     assert both.record.end_ps < exclusive.record.end_ps
+    (tmp_path / "chips.yaml").write_text("extends: stratum_l\nlink: {mode: concurrent}\n", encoding="utf-8")
+    (tmp_path / "hardware.yaml").write_text(f"extends: stratum_l\nmemory: {tmp_path}/chips.yaml\n", encoding="utf-8")
+    by_hardware = run_serving(
+        small("mixtral_stratum_l", system=tmp_path / "hardware.yaml", **{"requests.rate_per_s": 500.0})
+    )
+    assert np.array_equal(by_hardware.record.finished_ps, both.record.finished_ps)
 
 
 def test_the_command_writes_a_whole_folder(tmp_path):

@@ -17,7 +17,7 @@ CONFIG_KEYS = {
     *("reducer_outputs_per_cycle", "sfe_lanes", "silu_cycles_per_vector", "hadamard_cycles_per_vector"),
     *("weighted_sum_cycles_per_vector", "ring_bytes_per_cycle", "ring_hop_cycles", "channel_io_gb_per_s"),
     *("mode_switch_ns", "result_row", "overlap_all_gather", "overlap_silu", "overlap_reduce_scatter"),
-    "overlap_weighted_sum",
+    *("overlap_weighted_sum", "maximum_cycles_per_vector", "exp_sum_cycles_per_vector", "reciprocal_cycles_per_vector"),
 }
 RESOURCES = ("link_in", "all_gather", "tensor", "reducer", "sfe", "reduce_scatter", "weighted_sum", "link_out")
 

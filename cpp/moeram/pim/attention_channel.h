@@ -28,7 +28,7 @@ class AttentionChannel : public RowPort {
   std::int64_t tokens_streamed = 0;
 
  private:
-  void on_row(Cycle now) override;
+  void on_row(Cycle now, std::int32_t row) override;
   void top_up();
 
   const NmpShape& shape_;

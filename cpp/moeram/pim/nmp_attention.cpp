@@ -102,7 +102,7 @@ CachePass Group::pass(const AttentionHead& head, std::int32_t first_row, int uni
 void Group::write_new_tokens(const AttentionHead& head, int unit, Cycle arrived) {
   const std::int64_t before = tokens_of(head.tokens - head.new_tokens, unit), after = tokens_of(head.tokens, unit);
   if (before == after) return;
-  for (const std::int32_t first : {head.key_row, head.value_row}) {
+  for (const std::int32_t first : {head.value_row, head.key_row}) {
     for (std::int64_t row = before / tokens_per_row(); row <= (after - 1) / tokens_per_row(); ++row) {
       channels_[static_cast<std::size_t>(unit)]->write_row(first + static_cast<std::int32_t>(row), arrived);
     }
@@ -124,7 +124,8 @@ void Group::begin(AttentionResult& result) {
     result.link_in = std::max(result.link_in, link(bytes));
     result.link_bytes += bytes + slice;
     channel.begin_at(start);
-    for (const auto& head : heads_) write_new_tokens(head, unit, start + link(bytes));
+    // Backwards, so that the row which is read first is open when all are written.
+    for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) write_new_tokens(*head, unit, start + link(bytes));
     for (const auto& [head, values] : order_) {
       channel.add_pass(pass(heads_[head], values ? heads_[head].value_row : heads_[head].key_row, unit));
     }

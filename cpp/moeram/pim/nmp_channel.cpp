@@ -34,7 +34,7 @@ void NmpChannel::run_expert(Cycle input_ready) {
   }
 }
 
-void NmpChannel::on_row(Cycle now) {
+void NmpChannel::on_row(Cycle now, std::int32_t) {
   const auto& pieces = layout_[running_row_];
   latch_free_[static_cast<std::size_t>(streamed_ % options_.row_latches)] = unit_.on_row(now, pieces);
   for (const auto& piece : pieces) mac_bytes_ += piece.bytes_over_all_banks * tasks_[running_task_].tokens;

@@ -26,7 +26,7 @@ class NmpChannel : public RowPort {
   std::int64_t mac_bytes_over_all_banks() const { return mac_bytes_; }
 
  private:
-  void on_row(Cycle now) override;
+  void on_row(Cycle now, std::int32_t row) override;
   void top_up();
 
   const NmpUnitOptions& options_;

@@ -59,7 +59,7 @@ void RowPort::on_final_command(Cycle now, const Request& request) {
   if (request.kind == write_kind_) {
     written_at_ = now + spec_.timing.at("nROW");
   } else {
-    on_row(now);
+    on_row(now, request.address[static_cast<std::size_t>(spec_.row_level)]);
   }
 }
 

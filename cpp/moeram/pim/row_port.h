@@ -24,8 +24,8 @@ class RowPort : public CompletionSink {
   Controller& controller() { return controller_; }
 
  protected:
-  // A row that was asked for begins to stream.
-  virtual void on_row(Cycle now) = 0;
+  // A row that was asked for begins to stream. Two that wait may swap places if the later one is open already.
+  virtual void on_row(Cycle now, std::int32_t row) = 0;
   const Spec& spec() const { return spec_; }
 
  private:

@@ -20,7 +20,7 @@ class OneRowAtATime : public RowPort {
   }
 
  private:
-  void on_row(Cycle now) override { read_at_ = now + spec().timing.at("nROW"); }
+  void on_row(Cycle now, std::int32_t) override { read_at_ = now + spec().timing.at("nROW"); }
   Cycle read_at_ = -1;
 };
 

@@ -21,6 +21,13 @@ from moeram.placement.saved import SavedPlan, read_plans, write_plans
 from moeram.placement.scores import Score
 from moeram.routing import RoutingSource, open_routing
 
+Hardware = Annotated[
+    str | None, typer.Option("--hardware", help="A system (stratum_s): rows move there, at the cost of its row cycles.")
+]
+CacheTokens = Annotated[
+    int, typer.Option("--kv-tokens", min=0, help="With --hardware: tokens of the caches between the experts.")
+]
+
 app = typer.Typer(no_args_is_help=True, help="Where experts lie: policies and what they achieve.")
 
 
@@ -52,13 +59,8 @@ def compare_command(
         Path | None,
         typer.Option("--previous", metavar="FILE", help="Plans in memory now (JSON): bytes move from there."),
     ] = None,
-    hardware: Annotated[
-        str | None,
-        typer.Option("--hardware", help="A system (stratum_s): rows move there, at the cost of its row cycles."),
-    ] = None,
-    kv_tokens: Annotated[
-        int, typer.Option("--kv-tokens", min=0, help="With --hardware: tokens of the caches between the experts.")
-    ] = 65536,
+    hardware: Hardware = None,
+    kv_tokens: CacheTokens = 65536,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Write all plans (JSON).")] = None,
     format: Annotated[str, typer.Option("--format", help="Format of the routing.")] = "auto",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of random choices.")] = 0,
@@ -82,10 +84,15 @@ def compare_command(
         check_target(save)
     before = read_plans(previous, shape) if previous else ()
     source = open_routing(path, shape, format=format, seed=seed)
-    chips = load_system(hardware) if hardware else None
-    result = _compare_with_bar(source, shape, options, before, chips, kv_tokens)
+    result = _compare_with_bar(source, shape, options, before, load_system(hardware) if hardware else None, kv_tokens)
     if save:
         write_plans(save, shape, result.plans)
+    _print(result, as_json)
+    if result.failures:
+        raise typer.Exit(2)
+
+
+def _print(result: Comparison, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result.plain(), indent=2))
     else:
@@ -94,8 +101,6 @@ def compare_command(
         typer.echo(f"warning: {message}", err=True)
     for message in result.failures:
         typer.echo(f"error: {message}", err=True)
-    if result.failures:
-        raise typer.Exit(2)
 
 
 def _compare_with_bar(

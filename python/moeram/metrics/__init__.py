@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moeram.metrics.attention import attention_activity, attention_table
 from moeram.metrics.energy import COMPONENTS, Activity, energy_pj, peak_dram_power_w, peak_mac_power_w
 from moeram.metrics.hit_rate import hit_rate
 from moeram.metrics.statistics import mean_ci95, ratio_ci95
@@ -17,6 +18,8 @@ __all__ = [
     "Steps",
     "Table",
     "TableInput",
+    "attention_activity",
+    "attention_table",
     "check",
     "energy_pj",
     "hit_rate",

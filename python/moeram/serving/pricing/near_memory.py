@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import CapacityError
-from moeram.hardware import System
+from moeram.hardware import RowSwap, System, row_swap
 from moeram.hardware.gpu import Gpu
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.near_memory_layers import NearMemoryLayers
@@ -29,16 +29,14 @@ from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Peaks, PricedStep, Step
 
-ROW_OPS_OF_A_MOVE = 2  # a row is read and written
-
 
 class NearMemoryOptions(Options):
     """concurrent: processors may read the chips while units work, so that prompts run beside decoding; otherwise the memory is in one
-    mode at a time. link_efficiency: of the interposer, stratum.md 9 (U12). swap: rows move when the batch's topic, and with it the
+    mode at a time; None: as the hardware says (link.mode). link_efficiency: of the interposer, stratum.md 9 (U12). swap: rows move when the batch's topic, and with it the
     placement, changes (U22); otherwise the first topic's placement stays.
     """
 
-    concurrent: bool = False
+    concurrent: bool | None = None
     link_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.875
     swap: bool = True
 
@@ -61,6 +59,8 @@ class NearMemoryPricer:
         dtype: str = "bfloat16",
     ) -> None:
         self._options = options or NearMemoryOptions()
+        concurrent = self._options.concurrent
+        self._concurrent = system.link.mode == "concurrent" if concurrent is None else concurrent
         if not budget.kv_rows:
             raise CapacityError("the placement reserves no rows for caches: give kv_requests and context_tokens")
         self._model, self._system, self._layers, self._budget = model, system, layers, budget
@@ -85,27 +85,28 @@ class NearMemoryPricer:
             system.device.rows // system.device.tiers
         )
         self._cache_row_ps = float(np.asarray(row_cycles)[tiers].mean() * 1e3)
-        self._mean_row_ps = float(np.mean(row_cycles) * 1e3)
+        self._swaps: dict[tuple[int, int], RowSwap] = {}
         self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes."""
         work = self._work.of(step)
-        swap_ps = self._place(step)
+        swap = self._place(step)
+        swap_ps = swap.time_ps if swap else 0
         counts, prompt_counts = self._counts(step), self._routed.prefill_counts(step)
         near_ps = self._near_memory(step, work, counts) if len(step.decode) else 0
         prompt_ps, prompt_bound = self._prompt(step, work, prompt_counts) if len(step.prefill) else (0, 0)
         gpu_ps, gpu_bound = self._projections(step, work) if len(step.decode) else (0, 0)
         network_ps = self._network_ps(work)
         decode_ps = near_ps + gpu_ps + network_ps
-        together = max(decode_ps, gpu_ps + prompt_ps) if self._options.concurrent else decode_ps + prompt_ps
+        together = max(decode_ps, gpu_ps + prompt_ps) if self._concurrent else decode_ps + prompt_ps
         time_ps = swap_ps + together
         moved = self._moved(step, work, counts, prompt_counts)
         read = sum(size for name, size in moved.items() if name.startswith("internal/"))
         macs = int(counts.sum()) * self._model.expert_parameters + work.attention_ops // 2
         expert_bound = int(read / self._system.peak_bandwidth_bytes_per_s * 1e12)
         bound = gpu_bound + (
-            max(expert_bound, prompt_bound) if self._options.concurrent else expert_bound + prompt_bound
+            max(expert_bound, prompt_bound) if self._concurrent else expert_bound + prompt_bound
         )
         labels = (self._layers.fidelity if len(step.decode) else "analytic", "analytic", self._network.fidelity)
         return PricedStep(
@@ -115,23 +116,25 @@ class NearMemoryPricer:
             parts_ps={
                 "gpu": min(gpu_ps + prompt_ps, time_ps), "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
             },
-            energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs),
+            energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs) | {"row swap": swap.energy_pj if swap else 0.0},
             moved_bytes=moved,
             operations={"gpu": self._work.operations(work) - 2 * macs, "units": 2 * macs},
         )  # fmt: skip
 
-    def _place(self, step: Step) -> int:
-        """Take the placement of the batch's most frequent topic; return the time of moving rows (stratum.md 3.4, U22)."""
+    def _place(self, step: Step) -> RowSwap | None:
+        """Take the placement of the batch's most frequent topic; return what moving its rows takes (stratum.md 3.4, U22)."""
         topics = step.believed_topic
         if topics is None:
             topics = np.concatenate([step.topic, step.prefill_topic])
         wanted = int(np.bincount(topics).argmax())
         before, self._placed = self._placed, wanted if self._placed is None or self._options.swap else self._placed
         if before is None or before == self._placed:
-            return 0
-        old, new = self._plans[before].first_row, self._plans[self._placed].first_row
-        moved = int((old != new).sum()) * self._budget.rows_per_expert
-        return round(moved * ROW_OPS_OF_A_MOVE * self._mean_row_ps)
+            return None
+        change = (before, self._placed)
+        if change not in self._swaps:
+            old, new = (self._plans[topic].first_row for topic in change)
+            self._swaps[change] = row_swap(old, new, self._budget.rows_per_expert, self._system)
+        return self._swaps[change]
 
     def _counts(self, step: Step) -> NDArray[np.int64]:
         """Return the tokens of each expert of decoding, shared ones behind the routed [layers, experts + shared]."""
