@@ -115,10 +115,7 @@ def lower_attention(
         length = np.repeat([model.attention.read_tokens(kind, count) for count in tokens], model.kv_heads)
         kept = np.repeat([model.attention.kept_tokens(kind, count) for count in tokens], model.kv_heads)
         need = -(-kept // tokens_per_row)
-        below = np.zeros_like(need)  # rows of the group's earlier heads
-        for one in np.unique(group):
-            mine = group == one
-            below[mine] = 2 * (np.cumsum(need[mine]) - need[mine])
+        below = _rows_below(need, group)
         tables.append(
             np.stack([group, length, np.full_like(length, new_tokens), row + below, row + below + need], axis=1)
         )
@@ -138,6 +135,15 @@ def lower_attention(
         bytes_per_activation=model.bytes_per_activation,
         rows=row - first_row,
     )
+
+
+def _rows_below(need: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of a group's earlier heads, keys and values, for each head."""
+    below = np.zeros_like(need)
+    for one in np.unique(group):
+        mine = group == one
+        below[mine] = 2 * (np.cumsum(need[mine]) - need[mine])
+    return below
 
 
 def _check(model: MoEModel, tokens: Sequence[int], new_tokens: int) -> int:
