@@ -260,6 +260,32 @@ def test_a_run_can_be_bounded(run):
     refused(done, "not finished within 2 cycles")
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("timing.nRCD=2147483648", "nRCD is 2147483648, must be below 2^31"),
+        ("timing.nRCD=4294967312", "must be below 2^31"),
+        ("timing.nRCD=2147483647", "'nRCD' comes to more than 2^30 cycles"),
+        ("org.row=1000000000000", "'row' is 1000000000000, must be at most 2^30"),
+    ],
+)
+def test_a_number_that_no_table_holds_is_refused(run, override, message):
+    """No wrapping around to a small or a negative latency."""
+    refused(run("-f", "config.yaml", "-p", f"MemorySystem.DRAM.{override}"), message)
+
+
+@pytest.mark.parametrize("skip", [[], ["--no-skip"]])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_memory_that_never_answers_is_left(run, skip, channels):
+    """LPDDR5 of Ramulator 2.0 opens the row, then looks for row 0 for ever: one message, in the same cycle either way."""
+    config = CONFIG.replace("DDR4_8Gb_x8", "LPDDR5_8Gb_x16").replace("DDR4_2400R", "LPDDR5_6400").replace("DDR4", "LPDDR5")
+    config = config.replace("AllBank", '"None"').replace("channel: 1", f"channel: {channels}")
+    trace = "".join(f"LD {(1 << 25) + 64 * i}\n" for i in range(99))
+    done = run("-f", "config.yaml", *skip, config=config, trace=trace)
+    refused(done, "waits for a memory in which nothing will happen", "row 0 only")
+    assert done.stderr == run("-f", "config.yaml", config=config, trace=trace).stderr
+
+
 def test_mappers_with_row_indirection(run):
     """Without a plug-in that fills their table they map like the plain ones."""
     done = run(config=CONFIG.replace("RoBaRaCoCh", "RoBaRaCoCh_with_rit"))

@@ -11,6 +11,7 @@ namespace moeram {
 namespace {
 
 constexpr std::int64_t kMostBanks = std::int64_t{1} << 18;
+constexpr std::int64_t kMostCycles = (std::int64_t{1} << 31) - 1;  // what the tables of latencies hold
 
 template <class Map>
 std::vector<std::string> names_of(const Map& map) {
@@ -46,7 +47,8 @@ void resolve_organization(const Standard& standard, const DeviceOptions& options
     const auto found = values.find(key);
     if (found == values.end() || !found->second) throw ConfigError("organization of " + spec.standard + ": '" + key + "' is not given");
     if (*found->second < 1 || *found->second > (std::int64_t{1} << 30)) {
-      throw ConfigError("organization of " + spec.standard + ": '" + key + "' is " + std::to_string(*found->second) + ", must be at least 1");
+      throw ConfigError("organization of " + spec.standard + ": '" + key + "' is " + std::to_string(*found->second) + ", must be " +
+                        (*found->second < 1 ? "at least 1" : "at most 2^30"));
     }
     return *found->second;
   };
@@ -104,6 +106,7 @@ class TimingTable {
     for (const auto& [name, value] : values_) {
       if (!value) throw ConfigError("timing of " + spec_.standard + ": " + name + " is not specified");
       if (*value < 0) throw ConfigError("timing of " + spec_.standard + ": " + name + " is " + std::to_string(*value) + ", must not be negative");
+      if (*value > kMostCycles) throw ConfigError("timing of " + spec_.standard + ": " + name + " is " + std::to_string(*value) + ", must be below 2^31");
     }
   }
 
@@ -250,6 +253,9 @@ void resolve_rows(const Standard& standard, const TimingTable& base, Spec& spec)
     }
     if (std::adjacent_find(resolved.latency.begin(), resolved.latency.end(), std::not_equal_to<>()) != resolved.latency.end()) {
       refuse_foreign_class_row(spec, row);
+    }
+    if (std::ranges::any_of(resolved.latency, [](Cycle latency) { return latency > kMostCycles / 2; })) {
+      throw ConfigError(row.where + ": '" + row.latency + "' comes to more than 2^30 cycles");
     }
     for (const int preceding : row.preceding) {
       for (const int following : row.following) {

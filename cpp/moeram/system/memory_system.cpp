@@ -71,6 +71,10 @@ void MemorySystem::tick() {
   ticking_ = kNoChannel;
 }
 
+bool MemorySystem::asleep_for_ever() {
+  return std::ranges::all_of(channels_, [](const auto& channel) { return channel->next_event() == kNever; });
+}
+
 void MemorySystem::tick_channels() {
   next_event_ = kNever;
   for (std::size_t i = 0; i < channels_.size(); ++i) {
@@ -95,6 +99,13 @@ void MemorySystem::catch_up() {
 
 namespace {
 
+[[noreturn]] void refuse_to_wait(const MemorySystem& memory) {
+  const Spec& spec = memory.spec();
+  std::string message = "cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen";
+  if (spec.two_step && spec.two_step->looks_for_row_zero) message += "; " + spec.standard + " serves row 0 only, as in Ramulator 2.0 (LPDDR5@2.1 serves every row)";
+  throw EngineError(message);
+}
+
 // The two clocks on a common axis of steps: the front end ticks every `ratio.memory` steps, memory every `ratio.frontend`,
 // the front end first where they meet.
 struct Loop {
@@ -110,7 +121,7 @@ struct Loop {
     const std::int64_t quiet = frontend.quiet_ticks(memory);
     std::int64_t target = event == kNever ? kNever : memory_step + (event - memory.now() - 1) * ratio.frontend;
     if (quiet != kNever) target = std::min(target, frontend_step + quiet * ratio.memory);
-    if (target == kNever) throw EngineError("cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen");
+    if (target == kNever) refuse_to_wait(memory);
     if (const auto ticks = ticks_before(target, memory_step, ratio.frontend); ticks > 0) memory.pass(ticks);
     if (const auto ticks = ticks_before(target, frontend_step, ratio.memory); ticks > 0) frontend.pass(memory, ticks);
   }
@@ -144,6 +155,7 @@ void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) 
     loop.memory_step += ratio.frontend;
     if (!skip) {
       memory.tick();
+      if (frontend.quiet_ticks(memory) == kNever && memory.asleep_for_ever()) refuse_to_wait(memory);
       continue;
     }
     memory.tick_awake();

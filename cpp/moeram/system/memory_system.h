@@ -29,6 +29,8 @@ class MemorySystem : public RequestTarget {
   }
   // No tick before this one does anything unless a request comes. Only with tick_awake().
   Cycle next_event() const { return next_event_; }
+  // Nothing will ever happen unless a request comes; after tick().
+  bool asleep_for_ever();
   void pass(Cycle cycles) { now_ += cycles; }
   // Bring channels that were left behind up to now.
   void catch_up();
