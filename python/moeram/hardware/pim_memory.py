@@ -7,7 +7,7 @@ the banks splits the inputs (K-split), whose partial sums the GPU adds.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,14 @@ from moeram.units import Bytes, GbPerS, Ns, Ps
 Count = Annotated[int, Field(ge=1)]
 ELEMENT_BYTES = 2
 _MOST_SPLITS = 64
+
+
+class MatrixCut(NamedTuple):
+    """What one pseudochannel does for its part of a matrix: 32-byte columns of the vector, of each bank, of the results."""
+
+    vector_columns: int
+    columns: int
+    result_columns: int
 
 
 class PimMemory(Options):
@@ -109,8 +117,7 @@ class PimMemory(Options):
             raise ConfigError(
                 f"{self.name}: units multiply 16-bit weights, {model.name} has {model.precision.experts.name}"
             )
-        hidden, inner = model.hidden_size, model.expert_intermediate_size
-        cycles = self._phase(2 * inner, hidden) + self._phase(hidden, inner)
+        cycles = sum(self._cycles(cut) for cut in self.phases(model))
         return cycles * self.tck_ps / self.awake
 
     def expert_ps(self, tokens: NDArray[np.int64], model: MoEModel) -> Priced:
@@ -134,27 +141,35 @@ class PimMemory(Options):
             fidelity="analytic",
         )
 
-    def _phase(self, outputs: int, inputs: int) -> int:
-        """Cycles of one matrix, cut as coarsely as keeps the units used: finer cuts leave more partial sums to the GPU."""
+    def phases(self, model: MoEModel) -> tuple[MatrixCut, MatrixCut]:
+        """The matrices of one expert that are multiplied one after the other: gate and up together, then down."""
+        hidden, inner = model.hidden_size, model.expert_intermediate_size
+        return self.cut(2 * inner, hidden), self.cut(hidden, inner)
+
+    def cut(self, outputs: int, inputs: int) -> MatrixCut:
+        """Cut a matrix as coarsely as keeps the units used: finer cuts leave more partial sums to the GPU."""
         if self.layout == "output_split":
-            return self._split(outputs, inputs, 1)
+            return self._cut(outputs, inputs, 1)
         used = {
             split: outputs * split / (-(-outputs * split // self.units) * self.units)
             for split in range(1, _MOST_SPLITS)
         }
         enough = min(self.least_use, max(used.values()))
-        return self._split(outputs, inputs, next(split for split, share in used.items() if share >= enough))
+        return self._cut(outputs, inputs, next(split for split, share in used.items() if share >= enough))
 
-    def _split(self, outputs: int, inputs: int, split: int) -> int:
-        """Cycles of one matrix with its inputs cut in `split` parts."""
+    def _cut(self, outputs: int, inputs: int, split: int) -> MatrixCut:
         part = -(-inputs // split)
         tiles = -(-outputs * split // self.units)
-        columns = tiles * -(-part // self.lanes)
-        rows = -(-columns * self.column_bytes // self.row_bytes)
-        write = -(-part * ELEMENT_BYTES // self.column_bytes) * self.nccd_s
-        bursts = -(-tiles * self.banks_per_pseudochannel * self.accumulator_bytes // self.column_bytes)
+        return MatrixCut(
+            vector_columns=-(-part * ELEMENT_BYTES // self.column_bytes),
+            columns=tiles * -(-part // self.lanes),
+            result_columns=-(-tiles * self.banks_per_pseudochannel * self.accumulator_bytes // self.column_bytes),
+        )
+
+    def _cycles(self, cut: MatrixCut) -> int:
+        rows = -(-cut.columns * self.column_bytes // self.row_bytes)
         # The next row opens behind the multiplications where a second row buffer holds it.
         opened = 1 if self.dual_row_buffer else rows
         row_overhead = opened * (self.nrcd + self.nrtp - self.nccd_l + self.nrp)
-        read = bursts * self.nccd_s + self.ncl + self.nbl
-        return write + columns * self.nccd_l + row_overhead + read
+        read = cut.result_columns * self.nccd_s + self.ncl + self.nbl
+        return cut.vector_columns * self.nccd_s + cut.columns * self.nccd_l + row_overhead + read

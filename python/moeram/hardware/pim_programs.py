@@ -1,0 +1,150 @@
+"""Programs of HBM3@sieve for one pseudochannel, and their time on the cycle engine.
+
+All pseudochannels of a GPU do the same at the same time, so one is simulated. The program of a matrix is that of sieve.md 5: rows are
+opened and the vector is written, all banks multiply column by column, results are read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from moeram.errors import ConfigError
+from moeram.hardware.cycle import load_core
+from moeram.hardware.pim_memory import MatrixCut, PimMemory
+from moeram.model import MoEModel
+
+STANDARD = "HBM3@sieve"
+_BANKS_OF_GROUP = 4
+_DQ_BYTES = 4
+
+
+class Program:
+    """Lines of an instruction trace; rows are numbered as they lie in the banks, one after the other."""
+
+    def __init__(self, memory: PimMemory) -> None:
+        self.memory = memory
+        self.lines: list[str] = []
+        self._row_columns = memory.row_bytes // memory.column_bytes
+        self._buffers = 2 if memory.dual_row_buffer else 1
+        # Multiplications after which the other buffer may close (nRTP) and, closed, open anew (nRP).
+        self._to_close = -(-memory.nrtp // memory.nccd_l)
+        self._to_open = self._to_close + -(-memory.nrp // memory.nccd_l)
+
+    def matrix(self, cut: MatrixCut, first_row: int = 0) -> int:
+        """One vector through one matrix; the row behind its last."""
+        end = first_row + -(-cut.columns // self._row_columns)
+        self.open(first_row)
+        self.lines.append(f"PIM WRVEC {cut.vector_columns} 1")
+        self.multiply(cut.columns, first_row)
+        self.lines.append(f"PIM RDRES {cut.result_columns} 1")
+        return end
+
+    def multiply(self, columns: int, first_row: int = 0) -> None:
+        """All banks multiply so many columns, the first row being open; all rows are closed at the end."""
+        end = first_row + -(-columns // self._row_columns)
+        for row in range(first_row, end):
+            count = min(self._row_columns, columns - (row - first_row) * self._row_columns)
+            if self._buffers == 1:
+                self._mac(count, row)
+                self._close(row)
+                if row + 1 < end:
+                    self.open(row + 1)
+            else:
+                self._mac_while_next_opens(count, row, row > first_row, row + 1 < end)
+        if self._buffers == 2:
+            self._close(end - 1)
+
+    def end(self) -> str:
+        """The text of the trace."""
+        return "\n".join([*self.lines, "PIM END", ""])
+
+    def _mac_while_next_opens(self, count: int, row: int, has_previous: bool, has_next: bool) -> None:
+        done = 0
+        if has_previous:
+            done = min(count, self._to_close)
+            self._mac(done, row)
+            self._close(row - 1)
+        if has_next:
+            until = min(count, self._to_open) if has_previous else 0
+            self._mac(until - done, row)
+            done = max(done, until)
+            self.open(row + 1)
+        self._mac(count - done, row)
+
+    def _place(self, row: int) -> tuple[int, int]:
+        return row % self._buffers * self.memory.banks_per_pseudochannel, row // self._buffers
+
+    def open(self, row: int) -> None:
+        """Open one row in all banks."""
+        bank, number = self._place(row)
+        self.lines.append(f"PIM OPEN 1 {bank} {number}")
+
+    def _close(self, row: int) -> None:
+        self.lines.append(f"PIM CLOSE 1 {self._place(row)[0]}")
+
+    def _mac(self, count: int, row: int) -> None:
+        if count > 0:
+            bank, number = self._place(row)
+            self.lines.append(f"PIM MAC {count} 1 {bank} {number}")
+
+
+def expert_program(memory: PimMemory, model: MoEModel, tokens: int) -> str:
+    """So many tokens one after the other through one expert; every matrix begins in a row of its own."""
+    program = Program(memory)
+    for _ in range(tokens):
+        row = 0
+        for cut in memory.phases(model):
+            row = program.matrix(cut, row)
+    return program.end()
+
+
+def run_program(memory: PimMemory, trace: str, refresh: bool = True) -> dict[str, Any]:
+    """Play a trace on one pseudochannel of the memory: the engine's cycles, statistics and counts of commands.
+
+    Raises:
+        ConfigError: a geometry that the standard cannot have.
+    """
+    if memory.banks_per_pseudochannel % _BANKS_OF_GROUP:
+        raise ConfigError(f"{memory.name}: {STANDARD} opens banks in groups of {_BANKS_OF_GROUP}")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "trace.txt").write_text(trace, encoding="utf-8")
+        path = Path(folder, "config.yaml")
+        path.write_text(yaml.safe_dump(_configuration(memory, refresh)), encoding="utf-8")
+        return load_core().run_queued(str(path), folder=folder)
+
+
+def token_ps_by_engine(memory: PimMemory, model: MoEModel, tokens: int = 64) -> float:
+    """Mean time of one token through one expert, of a chain long enough to meet refreshes (64 tokens: 15 us and more)."""
+    return run_program(memory, expert_program(memory, model, tokens))["memory_system_cycles"] * memory.tck_ps / tokens
+
+
+def _configuration(memory: PimMemory, refresh: bool) -> dict[str, Any]:
+    cycles_per_ns = 1000 / memory.tck_ps
+    timing = {
+        "preset": "HBM3E_8000Mbps", "nRCD": memory.nrcd, "nRP": memory.nrp, "nCL": memory.ncl, "nCCDS": memory.nccd_s, "nCCDL": memory.nccd_l,
+        "nRTP": memory.nrtp, "nBL": memory.nbl, "nRFC": round(memory.refresh_ns * cycles_per_ns),
+        "nREFI": round(memory.refresh_interval_ns * cycles_per_ns),
+    }  # fmt: skip
+    organization = {
+        "preset": "HBM3E_dual" if memory.dual_row_buffer else "HBM3E_single",
+        "bankgroup": memory.banks_per_pseudochannel // _BANKS_OF_GROUP,
+        "column": memory.row_bytes // _DQ_BYTES,
+    }
+    return {
+        "Frontend": {"impl": "AiMTrace", "path": "trace.txt", "clock_ratio": 1},
+        "MemorySystem": {
+            "impl": "AiMDRAM",
+            "clock_ratio": 1,
+            "DRAM": {"impl": STANDARD, "org": organization, "timing": timing},
+            "Controller": {
+                "impl": "AiM",
+                "Scheduler": {"impl": "FRFCFS"},
+                "RefreshManager": {"impl": "AllBank" if refresh else "No"},
+            },
+            "AddrMapper": {"impl": "RoBaRaCoCh"},
+        },
+    }
