@@ -149,3 +149,15 @@ def test_impossible_systems_are_refused(qwen, source):
     big = replace(qwen, expert_intermediate_size=8192)
     with pytest.raises(CapacityError, match="leaves no room for caches in 1 x"):
         pricer(big, SyntheticRouting(big, SyntheticOptions(topics=1)))
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("schedule", ["gpu_only", "no_experts", "all_experts", "papi", "duplex", "pimoe", "sieve"])
+def test_no_step_beats_its_bound_or_works_longer_than_it_lasts(qwen, source, schedule, interleaved):
+    """PricedStep refuses both; here it is asked over batches, contexts and GPUs, from idle links to crowded ones."""
+    for gpus in (1, 4):
+        made = pricer(qwen, source, schedule, gpus=gpus, interleaved=interleaved, router_us=0)
+        for batch, context in ((1, 1), (4, 100_000), (64, 512), (512, 2048)):
+            priced = made.price(decode(batch, context))
+            assert priced.bound_ps < priced.time_ps
+            assert all(0 <= busy <= priced.time_ps for busy in priced.parts_ps.values())

@@ -104,11 +104,9 @@ class GpuPimPricer:
         time_ps = int(np.ceil(layers_ps.sum() + head_ps))
         return PricedStep(
             time_ps=time_ps,
-            bound_ps=min(self._bound_ps(counts, work), time_ps),
+            bound_ps=self._bound_ps(counts, work),
             fidelity=worst("analytic", self._network.fidelity),
-            parts_ps=self._parts(
-                times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps, time_ps
-            ),
+            parts_ps=self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps),
             moved_bytes=self._moved(work, counts, plan),
             operations=self._operations(work, counts, plan),
         )
@@ -250,7 +248,6 @@ class GpuPimPricer:
         times: dict[str, NDArray[np.float64]],
         network_ps: NDArray[np.float64],
         head_ps: float,
-        time_ps: int,
     ) -> dict[str, int]:
         """Return mean busy times of the GPUs' parts, and what is lost waiting for the fullest one."""
         gpu = times["base"] + np.maximum(times["load"], times["gemm"])
@@ -263,7 +260,7 @@ class GpuPimPricer:
             "network": network_ps.sum() if self.gpus > 1 else 0.0,
             "stragglers": lost,
         }
-        return {name: min(int(value), time_ps) for name, value in parts.items()}
+        return {name: int(value) for name, value in parts.items()}
 
     def _moved(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
         expert, used = self._expert_bytes, counts > 0

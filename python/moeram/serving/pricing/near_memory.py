@@ -111,10 +111,10 @@ class NearMemoryPricer:
         labels = (self._layers.fidelity if len(step.decode) else "analytic", "analytic", self._network.fidelity)
         return PricedStep(
             time_ps=time_ps,
-            bound_ps=min(bound, time_ps),
+            bound_ps=bound,
             fidelity=worst(*labels),
             parts_ps={
-                "gpu": min(gpu_ps + prompt_ps, time_ps), "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
+                "gpu": gpu_ps + prompt_ps, "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
             },
             energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs) | {"row swap": swap.energy_pj if swap else 0.0},
             moved_bytes=moved,
