@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
 from moeram.cli import check, export, model, placement, routing, serve, sweep, topics
+from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
 
@@ -102,33 +101,15 @@ app.command("export")(export.export_command)
 
 
 def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(options.name)
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"{options.name}: {label}")
-
-        return experiment.run(options, progress)
+    with progress_bar(options.name, "steps", quiet=quiet) as update:
+        return experiment.run(options, lambda done, total, label: update(done, total, f"{options.name}: {label}"))
 
 
 def _show(record: experiment.Record, folder: Path) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = output()
     console.print(report.points_table(record["points"], record.experiment.paper_hit_rate))
     console.print(*report.decomposition_tables(record["decomposition"]), sep="\n")
-    console.print(f"fidelity: times {record.fidelity}, routing {record.routing_fidelity}", highlight=False)
-    for note in record.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"results: {folder}", highlight=False, markup=False, soft_wrap=True)
+    show_end(console, record, folder)
 
 
 def main() -> None:

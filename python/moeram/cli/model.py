@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from moeram.cli.terminal import output
 from moeram.model import load_model, parse_precision
 from moeram.model.summary import BATCHES, CONTEXTS_TOKENS, Summary, summarise
 
@@ -48,9 +48,7 @@ def show(
 
 
 def _print(summary: Summary) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = output()
     facts = Table(title=summary.name, show_header=False)
     for name, value in summary.facts.items():
         facts.add_row(name.replace("_", " "), f"{value:,}")

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from moeram.cli.terminal import output, progress_bar
 from moeram.errors import ConfigError
 from moeram.files import check_target
 from moeram.hardware import System, load_system
@@ -112,16 +111,9 @@ def _compare_with_bar(
     kv_tokens: int,
 ) -> Comparison:
     budget = system and row_budget(model, system, phi="compact", kv_requests=1, context_tokens=kv_tokens, batch=1)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("placement")
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.update(task, completed=done, total=total, description=label)
-            bar.refresh()  # the solver keeps the thread of the bar from running
-
-        return compare(source, model, options, budget=budget, system=system, previous=previous, progress=progress)
+    # The solver keeps the thread of the bar from running.
+    with progress_bar("placement", by_hand=True) as update:
+        return compare(source, model, options, budget=budget, system=system, previous=previous, progress=update)
 
 
 def _requests(texts: list[str] | None) -> dict[str, float] | None:
@@ -140,9 +132,7 @@ def _requests(texts: list[str] | None) -> dict[str, float] | None:
 
 
 def _show(result: Comparison) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = output()
     table = Table(title=f"placement of {result.model}, topics {', '.join(result.topics)}")
     for name in (
         "policy",

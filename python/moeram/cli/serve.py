@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import moeram
 from moeram import experiment, report, runs
+from moeram.cli.terminal import output, progress_bar, show_end
 
 
 def serve(
@@ -37,27 +36,13 @@ def serve(
 
 
 def _run_with_bar(options: experiment.ServingExperiment, quiet: bool) -> experiment.ServingResult:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("requests"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(options.name)
-        return experiment.run_serving(options, lambda done, total: bar.update(task, completed=done, total=total))
+    with progress_bar(options.name, "requests", quiet=quiet) as update:
+        return experiment.run_serving(options, lambda done, total: update(done, total, options.name))
 
 
 def _show(result: experiment.ServingResult, folder: Path) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = output()
     for name in ("latencies", "throughput", "utilisation", "s_mbu", "s_mfu", "energy", "cost"):
         if len(result.tables.get(name, ())):
             console.print(report.plain_table(result[name], name))
-    console.print(f"fidelity: times {result.fidelity}, routing {result.routing_fidelity}", highlight=False)
-    for note in result.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"results: {folder}", highlight=False, markup=False, soft_wrap=True)
+    show_end(console, result, folder)

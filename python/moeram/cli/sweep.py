@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import moeram
 from moeram import report, runs
+from moeram.cli.terminal import progress_bar
 from moeram.errors import ConfigError
 from moeram.files import whole_file
 from moeram.metrics import Table
@@ -76,24 +76,17 @@ def sweep(
 
 
 def _run_with_bar(wanted: runs.Sweep, folder: Path, workers: int | None, quiet: bool) -> runs.SweepResult:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("points"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(wanted.name)
+    def label(failed: int) -> str:
+        return f"{wanted.name}, {failed} failed" if failed else wanted.name
 
-        def progress(done: int, total: int, failed: int) -> None:
-            name = f"{wanted.name}, {failed} failed" if failed else wanted.name
-            bar.update(task, completed=done, total=total, description=name)
-
-        return runs.run_sweep(wanted, folder, moeram.__version__, workers=workers, progress=progress)
+    with progress_bar(wanted.name, "points", quiet=quiet) as update:
+        return runs.run_sweep(
+            wanted,
+            folder,
+            moeram.__version__,
+            workers=workers,
+            progress=lambda done, total, failed: update(done, total, label(failed)),
+        )
 
 
 def _export(table: Table, path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from moeram.cli.terminal import output
 from moeram.files import check_target
 from moeram.model import load_model
 from moeram.routing import open_routing
@@ -98,9 +98,7 @@ def _show(found: Evaluation, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found.plain(), indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = output()
     count = int(found.confusion.sum())
     console.print(f"accuracy {found.accuracy:.1%} of {count} windows, base rate {found.base_rate:.1%}", highlight=False)
     table = Table(title="windows by true topic (rows) and predicted topic (columns)")
