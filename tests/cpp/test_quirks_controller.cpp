@@ -19,7 +19,7 @@ struct Reads : ReadSink {
 };
 
 struct Bench {
-  Bench() : spec(ddr4()), controller(spec, 0, without_refresh()), recorder(std::make_shared<Recorder>()) {
+  explicit Bench(Spec of = ddr4()) : spec(std::move(of)), controller(spec, 0, without_refresh()), recorder(std::make_shared<Recorder>()) {
     controller.add_listener(recorder);
     reads.controller = &controller;
     controller.set_read_sink(&reads);
@@ -153,6 +153,40 @@ TEST(quirks, "Q12, Q15: does every channel print its core statistics under the s
 }
 
 TEST(quirks, "Q14: is an average of nothing .nan?") { check_line(statistics_of("ST 0\n"), "    avg_read_latency_0: .nan"); }
+
+// Opened for long (nRCD 5000): 33 reads in banks of ranks 0 to 2 fill the active queue unless `others` is smaller; then two
+// rows of one bank of rank 3 are asked for.
+int closings_beside(int others) {
+  DeviceOptions options;
+  options.organization_preset = "DDR4_8Gb_x8";
+  options.timing_preset = "DDR4_2400R";
+  options.organization = {{"rank", 4}};
+  options.timing_cycles = {{"nRCD", 5000}};
+  Bench bench(resolve(find_standard("DDR4"), options));
+  for (int i = 0; i < others; ++i) CHECK(bench.send(kRead, 64 * i, {0, i / 16, i / 4 % 4, i % 4, 0, 0}));
+  bench.tick_to(600);  // all are opened: at most four in nFAW and rank
+  CHECK(bench.send(kRead, 1 << 25, {0, 3, 0, 0, 0, 0}));
+  bench.tick_to(610);
+  CHECK(bench.send(kRead, 1 << 26, {0, 3, 0, 0, 1, 0}));
+  bench.tick_to(1000);
+  return count_of(bench.commands(), "PRE");
+}
+
+TEST(quirks, "Q23: is an opened row unprotected while the active queue is full?") {
+  CHECK_EQUAL(closings_beside(32), 0);  // its opener is the last that the queue takes
+  CHECK(closings_beside(33) > 0);
+}
+
+TEST(quirks, "Q36: do refreshes of DDR4 not hold each other back?") {
+  for (const std::string edition : {"2.0", "2.1"}) {
+    Bench bench(resolve_by_name("DDR4@" + edition, "DDR4_8Gb_x8", "DDR4_2400R"));
+    const Request refresh = request_of(bench.spec.request("all-bank-refresh"), -1, {0, 0, -1, -1, -1, -1});
+    CHECK(bench.controller.send_first(refresh));
+    CHECK(bench.controller.send_first(refresh));
+    bench.tick_to(2000);
+    CHECK_EQUAL(bench.commands(), "1 REFab, 2 REFab");
+  }
+}
 
 TEST(quirks, "Q29: are random pages drawn without marking any as taken?") {
   RandomTranslation translation(8 * 4096, 4096, 123, 1);

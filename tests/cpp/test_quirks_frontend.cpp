@@ -76,6 +76,21 @@ TEST(quirks, "Q26: do retries count as accesses and misses, and accesses to an M
   CHECK_EQUAL(bench.cache.statistics().mshr_unavailable, 2);
 }
 
+// 4 GB in one way: addresses 2 GB apart keep lines of their own.
+TEST(quirks, "Q49: does a cache beyond 2 GB keep its lines apart?") {
+  CacheBench bench(std::int64_t{4} << 30, 1 << 16, 8);
+  const std::int64_t far = std::int64_t{2} << 30;
+  for (const std::int64_t address : {kA, far}) {
+    bench.cache.access({address, false, 0});
+    bench.ticks(6);
+    bench.answer(address);
+  }
+  bench.cache.access({kA, false, 0});
+  bench.cache.access({far, false, 0});
+  CHECK_EQUAL(bench.cache.statistics().read_misses, 2);
+  CHECK_EQUAL(bench.cache.statistics().evictions, 0);
+}
+
 // Three sets: the mask is 2, the tag begins at bit 7: lines 0 and 64 have one set and one tag.
 TEST(quirks, "Q28: do lines alias where the number of sets is no power of two?") {
   CacheBench bench(3 * 64, 1, 4);
