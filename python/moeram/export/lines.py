@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from moeram.errors import ConfigError, TraceError
+from moeram.files import whole_file
 
 _LONGEST_LINE = 4096
 MOST_REQUESTS = 100_000_000
@@ -51,20 +51,15 @@ def unsigned(text: str) -> int | None:
 
 
 def write_lines(path: Path, pieces: Iterable[str]) -> None:
-    """Write pieces of text, whole lines each, to "<path>.partial" and rename it.
+    """Write pieces of text, whole lines each, to a file that appears when it is whole.
 
     Raises:
         ConfigError: it cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("w", encoding="ascii", newline="\n") as file:
-                for piece in pieces:
-                    file.write(piece)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    with whole_file(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+        for piece in pieces:
+            file.write(piece)

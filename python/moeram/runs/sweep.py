@@ -13,6 +13,7 @@ from typing import Any
 
 from moeram.errors import ConfigError, MoeramError
 from moeram.experiment import ServingExperiment, run, run_serving
+from moeram.files import whole_file
 from moeram.metrics import Table
 from moeram.options import dump_yaml
 from moeram.runs.joined import joined_table
@@ -158,6 +159,5 @@ def _require_a_valid_point(points: list[Point]) -> None:
 
 
 def _describe(sweep: Sweep, folder: Path) -> None:
-    partial = folder / f"{DESCRIPTION}.{os.getpid()}.partial"
-    partial.write_text(dump_yaml(sweep.model_dump(mode="python")), encoding="utf-8")
-    os.replace(partial, folder / DESCRIPTION)
+    with whole_file(folder / DESCRIPTION) as partial:
+        partial.write_text(dump_yaml(sweep.model_dump(mode="python")), encoding="utf-8")
