@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import check, export, model, placement, routing, serve, sweep, topics
+from moeram.cli import assumptions, check, export, model, placement, routing, serve, sweep, topics
 from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
@@ -45,6 +45,7 @@ app = typer.Typer(
     help="Mixture-of-experts decoding on tiered memory with near-memory units, cycle by cycle.",
 )
 for _name, _room in {
+    "assumptions": assumptions,
     "check": check,
     "model": model,
     "placement": placement,
