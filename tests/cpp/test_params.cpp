@@ -2,6 +2,8 @@
 #include "check.h"
 #include "moeram/base/errors.h"
 #include "moeram/base/params.h"
+#include "moeram/base/yaml_file.h"
+#include "moeram/dram/compiled_in.h"
 #include "support.h"
 
 using namespace moeram;
@@ -9,6 +11,14 @@ using namespace moeram;
 namespace {
 
 Params parse(const std::string& text) { return Params::from_text(text, "x.yaml"); }
+
+bool same(const YamlNode& a, const YamlNode& b) {
+  if (a.kind != b.kind || a.line != b.line || a.text != b.text || a.keys != b.keys || a.items.size() != b.items.size()) return false;
+  for (std::size_t i = 0; i < a.items.size(); ++i) {
+    if (!same(*a.items[i], *b.items[i])) return false;
+  }
+  return true;
+}
 
 const char* kNested = "a: 1\nb:\n  c: two\n  d: [1, x]\ne: yes\n";
 
@@ -65,4 +75,27 @@ TEST(params, "Do overrides make maps, append to lists and refuse bad places?") {
   CHECK_EQUAL(p.child("b").list("d").at(2).as_integer(), 9);
   CHECK_THROWS(p.override_value("b.d[7]", "1"), ConfigError, "index from 0 to 3");
   CHECK_THROWS(p.override_value("a.x", "1"), ConfigError, "-p a.x=1: 'x' cannot be set here");
+}
+
+TEST(params, "Do the standards in the library hold every value and line of their files?") {
+  CHECK(compiled_in_standards().size() > 20);
+  for (const auto& standard : compiled_in_standards()) {
+    const std::string file = std::string(MOERAM_STANDARDS) + "/" + std::string(standard.name) + ".yaml";
+    const YamlTree read = load_yaml(read_text(file), file, false);
+    CHECK(same(*unpack(standard.packed), *read));
+    CHECK(read->items.size() > 5);
+  }
+}
+
+TEST(params, "Does packing keep long texts, empty ones and nothing apart?") {
+  const YamlTree tree = load_yaml("a: " + std::string(300, 'x') + "\n\nb: ''\nc:\nd: []\ne: {}\nf: [[1, {g: \"\\xff\\x01\"}]]\n", "x.yaml", false);
+  CHECK(same(*unpack(pack(tree)), *tree));
+  CHECK_EQUAL(tree->find("b")->line, 3);
+  CHECK(tree->find("c")->is(YamlNode::Kind::null));
+}
+
+TEST(params, "Is a value set through one name of an aliased map seen through the other, as in Ramulator 2.0?") {
+  Params p = parse("a: &map {b: 1}\nc: *map\n");
+  p.override_value("c.b", "2");
+  CHECK_EQUAL(p.child("a").integer("b"), 2);
 }

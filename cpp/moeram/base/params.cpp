@@ -7,55 +7,55 @@
 #include "moeram/base/yaml_file.h"
 
 namespace moeram {
-Params::Params(YAML::Node node, std::string path, std::shared_ptr<Document> document)
+namespace {
+using Kind = YamlNode::Kind;
+}
+
+Params::Params(YamlTree node, std::string path, std::shared_ptr<Document> document)
     : node_(std::move(node)), path_(std::move(path)), document_(std::move(document)) {}
 
 Params Params::from_file(const std::string& path, const std::string& include_folder) {
-  YAML::Node node = load_yaml(read_text(path), path);
-  check_document(node, path, true);
-  auto document = std::make_shared<Document>();
-  document->name = path;
+  const YamlTree tree = load_yaml(read_text(path), path, true);
+  check_document(tree, path);
+  Params params = from_tree(tree, path);
   int files = 0;
-  resolve_includes(node, {path, include_folder, ""}, files, [&](const std::string& place, const std::string& file) {
-    document->origins[place] = {file, true, ""};
+  resolve_includes(tree, {path, include_folder, ""}, files, [&](const std::string& place, const std::string& file) {
+    params.document_->origins[place] = {file, true, ""};
   });
-  check_document(node, path, false);
-  return Params(node, "", document);
+  check_document(tree, path);
+  return params;
 }
 
 Params Params::from_text(const std::string& text, const std::string& name) {
-  YAML::Node node = load_yaml(text, name);
-  check_document(node, name, false);
+  const YamlTree tree = load_yaml(text, name, false);
+  check_document(tree, name);
+  return from_tree(tree, name);
+}
+
+Params Params::from_tree(const YamlTree& tree, const std::string& name) {
   auto document = std::make_shared<Document>();
   document->name = name;
-  return Params(node, "", document);
+  return Params(tree, "", document);
 }
 
-Params Params::replaced(const YAML::Node& node) const {
-  auto document = std::make_shared<Document>();
-  document->name = document_->name;
-  return Params(node, "", document);
-}
+Params Params::replaced(const YamlTree& node) const { return from_tree(node, document_->name); }
 
-Params Params::at(const YAML::Node& node, const std::string& path) const { return Params(node, path, document_); }
+Params Params::at(const YamlTree& node, const std::string& path) const { return Params(node, path, document_); }
 
 bool Params::has(const std::string& key) const {
   document_->asked[path_].insert(key);
-  return node_.IsMap() && node_[key].IsDefined();
+  return node_->find(key) != nullptr;
 }
 
-std::vector<std::string> Params::keys() const {
-  std::vector<std::string> names;
-  if (!node_.IsMap()) return names;
-  for (const auto& entry : node_) names.push_back(entry.first.Scalar());
-  return names;
-}
+std::vector<std::string> Params::keys() const { return node_->keys; }
 
 std::optional<Params> Params::optional_child(const std::string& key) const {
-  if (!has(key)) return std::nullopt;
+  document_->asked[path_].insert(key);
+  const YamlTree value = node_->find(key);
+  if (!value) return std::nullopt;
   const std::string path = path_.empty() ? key : path_ + "." + key;
   document_->read.insert(path);
-  return at(node_[key], path);
+  return at(value, path);
 }
 
 Params Params::child(const std::string& key) const {
@@ -84,13 +84,13 @@ std::int64_t Params::integer(const std::string& key, std::int64_t otherwise) con
 double Params::number(const std::string& key, double otherwise) const { return has(key) ? number(key) : otherwise; }
 bool Params::boolean(const std::string& key, bool otherwise) const { return has(key) ? boolean(key) : otherwise; }
 
-bool Params::is_null() const { return node_.IsNull(); }
-bool Params::is_map() const { return node_.IsMap(); }
-bool Params::is_scalar() const { return node_.IsScalar(); }
+bool Params::is_null() const { return node_->is(Kind::null); }
+bool Params::is_map() const { return node_->is(Kind::map); }
+bool Params::is_scalar() const { return node_->is(Kind::scalar); }
 
 std::string Params::as_text() const {
-  if (!node_.IsScalar()) fail("a single value is expected");
-  return node_.Scalar();
+  if (!node_->is(Kind::scalar)) fail("a single value is expected");
+  return node_->text;
 }
 
 std::int64_t Params::as_integer() const {
@@ -104,12 +104,12 @@ double Params::as_number() const {
 }
 
 std::vector<Params> Params::as_list() const {
-  if (!node_.IsSequence()) fail("a list is expected");
+  if (!node_->is(Kind::list)) fail("a list is expected");
   std::vector<Params> items;
-  for (std::size_t i = 0; i < node_.size(); ++i) {
+  for (std::size_t i = 0; i < node_->items.size(); ++i) {
     const std::string path = path_ + "[" + std::to_string(i) + "]";
     document_->read.insert(path);
-    items.push_back(at(node_[i], path));
+    items.push_back(at(node_->items[i], path));
   }
   return items;
 }
@@ -134,7 +134,7 @@ const Params::Origin* Params::origin() const {
 std::string Params::where() const {
   const Origin* from = origin();
   std::string text = from ? from->name : document_->name;
-  if (const auto mark = node_.Mark(); mark.line >= 0 && (!from || from->has_lines)) text += ":" + std::to_string(mark.line + 1);
+  if (node_->line > 0 && (!from || from->has_lines)) text += ":" + std::to_string(node_->line);
   return path_.empty() ? text : text + ": " + path_;
 }
 
@@ -167,13 +167,12 @@ std::vector<Params> Params::unread() const {
 }
 
 void Params::collect_unread(std::vector<Params>& out) const {
-  if (node_.IsSequence()) {
-    for (std::size_t i = 0; i < node_.size(); ++i) at(node_[i], path_ + "[" + std::to_string(i) + "]").collect_unread(out);
-  }
-  if (!node_.IsMap()) return;
-  for (const auto& entry : node_) {
-    const std::string key = entry.first.Scalar();
-    const Params value = at(entry.second, path_.empty() ? key : path_ + "." + key);
+  for (std::size_t i = 0; i < node_->items.size(); ++i) {
+    if (node_->is(Kind::list)) {
+      at(node_->items[i], path_ + "[" + std::to_string(i) + "]").collect_unread(out);
+      continue;
+    }
+    const Params value = at(node_->items[i], path_.empty() ? node_->keys[i] : path_ + "." + node_->keys[i]);
     if (document_->read.contains(value.path_)) {
       value.collect_unread(out);
     } else {
@@ -184,36 +183,38 @@ void Params::collect_unread(std::vector<Params>& out) const {
 
 void Params::override_value(const std::string& dotted, const std::string& value) {
   const Origin origin{"-p " + printable(dotted + "=" + value), false, value};
-  YAML::Node here = node_;
+  YamlTree here = node_;
   std::istringstream parts(dotted);
   std::string part;
   std::string path;
   while (std::getline(parts, part, '.')) {
     const auto bracket = part.find('[');
     const std::string key = part.substr(0, bracket);
-    if (key.empty() || !here.IsMap()) throw PlacedError(origin.name + ": '" + printable(part) + "' cannot be set here");
+    if (key.empty() || !here->is(Kind::map)) throw PlacedError(origin.name + ": '" + printable(part) + "' cannot be set here");
     path += (path.empty() ? "" : ".") + key;
-    if (!here[key].IsDefined()) {
-      here[key] = YAML::Node(bracket == std::string::npos ? YAML::NodeType::Map : YAML::NodeType::Sequence);
+    if (!here->find(key)) {
+      here->set(key, make_yaml(bracket == std::string::npos ? Kind::map : Kind::list));
       document_->origins[path] = origin;
     }
-    here.reset(here[key]);
+    here = here->find(key);
     if (bracket == std::string::npos) continue;
     const bool closed = part.back() == ']';
     const std::int64_t index = closed ? parse_integer(part.substr(bracket + 1, part.size() - bracket - 2)).value_or(-1) : -1;
-    const auto size = static_cast<std::int64_t>(here.size());
-    if (!here.IsSequence() || index < 0 || index > size) {
+    const auto size = static_cast<std::int64_t>(here->items.size());
+    if (!here->is(Kind::list) || index < 0 || index > size) {
       throw PlacedError(origin.name + ": '" + printable(part) + "' needs an index from 0 to " + std::to_string(size));
     }
     path += "[" + std::to_string(index) + "]";
     if (index == size) {
-      here.push_back(YAML::Node(YAML::NodeType::Map));
+      here->items.push_back(make_yaml(Kind::map));
       document_->origins[path] = origin;
     }
-    here.reset(here[static_cast<std::size_t>(index)]);
+    here = here->items[static_cast<std::size_t>(index)];
   }
-  if (here.IsMap() && here.size() > 0) throw PlacedError(origin.name + ": '" + path + "' holds a map; name one of its keys");
-  here = value;
+  if (here->is(Kind::map) && !here->items.empty()) throw PlacedError(origin.name + ": '" + path + "' holds a map; name one of its keys");
+  here->kind = Kind::scalar;
+  here->text = value;
+  here->items.clear();
   document_->origins[path] = origin;
 }
 

@@ -1,8 +1,6 @@
 // A YAML map as a component sees it: every read is remembered, so that what nobody read can be reported.
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -10,6 +8,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include "moeram/base/yaml_tree.h"
 
 namespace moeram {
 
@@ -22,14 +22,8 @@ class Params {
   static Params from_file(const std::string& path, const std::string& include_folder = "");
   static Params from_text(const std::string& text, const std::string& name);
 
-  Params(const Params&) = default;
-  // A YAML::Node's own assignment would overwrite the document.
-  Params& operator=(const Params& other) {
-    node_.reset(other.node_);
-    path_ = other.path_;
-    document_ = other.document_;
-    return *this;
-  }
+  // Of a document that load_yaml() read.
+  static Params from_tree(const YamlTree& tree, const std::string& name);
 
   bool has(const std::string& key) const;
   std::vector<std::string> keys() const;
@@ -69,8 +63,8 @@ class Params {
   std::vector<std::string> asked_beside() const;
   const std::string& path() const { return path_; }
   // For building one document from others: the node, and a document of this name made of another node.
-  const YAML::Node& node() const { return node_; }
-  Params replaced(const YAML::Node& node) const;
+  const YamlTree& node() const { return node_; }
+  Params replaced(const YamlTree& node) const;
   std::string key() const;
 
   // Set the scalar at `dotted` ("a.b[0].c"), making maps on the way; ConfigError on a bad index.
@@ -89,11 +83,11 @@ class Params {
     std::map<std::string, Origin> origins;  // of the paths whose values come from elsewhere
   };
   const Origin* origin() const;
-  Params(YAML::Node node, std::string path, std::shared_ptr<Document> document);
-  Params at(const YAML::Node& node, const std::string& path) const;
+  Params(YamlTree node, std::string path, std::shared_ptr<Document> document);
+  Params at(const YamlTree& node, const std::string& path) const;
   void collect_unread(std::vector<Params>& out) const;
 
-  YAML::Node node_;
+  YamlTree node_;
   std::string path_;
   std::shared_ptr<Document> document_;
 };

@@ -1,4 +1,4 @@
-#include <utility>
+#include "moeram/dram/compiled_in.h"
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -8,12 +8,10 @@
 namespace moeram {
 
 std::string shipped_name(std::string name);  // standard_names.cpp
-// Written by the build from configs/standards: (file name without .yaml, text).
-const std::vector<std::pair<std::string, std::string>>& compiled_in_standards();
 
 std::vector<std::string> shipped_standards() {
   std::vector<std::string> names;
-  for (const auto& [name, text] : compiled_in_standards()) names.push_back(name);
+  for (const auto& entry : compiled_in_standards()) names.emplace_back(entry.name);
   return names;
 }
 
@@ -22,14 +20,14 @@ namespace {
 Params find_file(const std::string& name_or_path, const std::string& preferred_edition) {
   if (name_or_path.ends_with(".yaml") || name_or_path.ends_with(".yml")) return Params::from_file(name_or_path);
   const std::string name = shipped_name(name_or_path);
-  const auto read = [](const auto& entry) { return Params::from_text(entry.second, entry.first + ".yaml"); };
-  const std::pair<std::string, std::string>* only = nullptr;
+  const auto read = [](const CompiledIn& entry) { return Params::from_tree(unpack(entry.packed), std::string(entry.name) + ".yaml"); };
+  const CompiledIn* only = nullptr;
   std::vector<std::string> editions;
   for (const auto& entry : compiled_in_standards()) {
-    if (entry.first == name || entry.first == name + "@" + preferred_edition) return read(entry);
-    if (!entry.first.starts_with(name + "@")) continue;
+    if (entry.name == name || entry.name == name + "@" + preferred_edition) return read(entry);
+    if (!entry.name.starts_with(name + "@")) continue;
     only = &entry;
-    editions.push_back(entry.first);
+    editions.emplace_back(entry.name);
   }
   if (editions.size() == 1) return read(*only);
   if (!editions.empty()) throw ConfigError("DRAM standard '" + name_or_path + "' has several editions, name one: " + join(editions, ", "));

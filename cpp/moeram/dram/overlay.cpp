@@ -8,39 +8,42 @@
 namespace moeram {
 namespace {
 
-YAML::Node joined(const YAML::Node& first, const YAML::Node& second) {
-  YAML::Node list(YAML::NodeType::Sequence);
-  for (const auto& item : first) list.push_back(item);
-  for (const auto& item : second) list.push_back(item);
+using Kind = YamlNode::Kind;
+
+YamlTree joined(const YamlNode& first, const YamlNode& second) {
+  YamlTree list = make_yaml(Kind::list);
+  list->items = first.items;
+  list->items.insert(list->items.end(), second.items.begin(), second.items.end());
   return list;
 }
 
 // Steps of the first list whose name the second does not have, then the second.
-YAML::Node joined_by_name(const YAML::Node& first, const YAML::Node& second) {
-  YAML::Node list(YAML::NodeType::Sequence);
-  for (const auto& item : first) {
-    const bool replaced = std::any_of(second.begin(), second.end(), [&](const YAML::Node& other) {
-      return other["name"].IsDefined() && item["name"].IsDefined() && other["name"].Scalar() == item["name"].Scalar();
+YamlTree joined_by_name(const YamlNode& first, const YamlNode& second) {
+  YamlNode kept;
+  for (const auto& item : first.items) {
+    const YamlTree name = item->find("name");
+    const bool replaced = std::any_of(second.items.begin(), second.items.end(), [&](const YamlTree& other) {
+      const YamlTree over = other->find("name");
+      return name && over && name->text == over->text;
     });
-    if (!replaced) list.push_back(item);
+    if (!replaced) kept.items.push_back(item);
   }
-  return joined(list, second);
+  return joined(kept, second);
 }
 
-YAML::Node merged(const YAML::Node& base, const YAML::Node& extension, const std::string& key) {
-  if (base.IsSequence() && extension.IsSequence()) {
-    if (key == "constraints") return joined(base, extension);
-    if (key == "derived") return joined_by_name(base, extension);
+YamlTree merged(const YamlTree& base, const YamlTree& extension, const std::string& key) {
+  if (base->is(Kind::list) && extension->is(Kind::list)) {
+    if (key == "constraints") return joined(*base, *extension);
+    if (key == "derived") return joined_by_name(*base, *extension);
   }
-  if (!base.IsMap() || !extension.IsMap()) return extension;
-  YAML::Node map(YAML::NodeType::Map);
-  for (const auto& entry : base) {
-    const std::string name = entry.first.Scalar();
-    const YAML::Node over = extension[name];
-    map[name] = over.IsDefined() ? merged(entry.second, over, name) : entry.second;
+  if (!base->is(Kind::map) || !extension->is(Kind::map)) return extension;
+  YamlTree map = make_yaml(Kind::map);
+  for (std::size_t i = 0; i < base->items.size(); ++i) {
+    const YamlTree over = extension->find(base->keys[i]);
+    map->set(base->keys[i], over ? merged(base->items[i], over, base->keys[i]) : base->items[i]);
   }
-  for (const auto& entry : extension) {
-    if (!base[entry.first.Scalar()].IsDefined()) map[entry.first.Scalar()] = entry.second;
+  for (std::size_t i = 0; i < extension->items.size(); ++i) {
+    if (!base->find(extension->keys[i])) map->set(extension->keys[i], extension->items[i]);
   }
   return map;
 }
