@@ -61,9 +61,9 @@ class ServingSystem(Options):
         changed = {name: value for name, value in given.items() if value is not None}
         return load_gpu(self.gpu).model_copy(update=changed)
 
-    def network(self) -> Network:
-        """Return the network between its GPUs."""
-        gpu, links = load_gpu(self.gpu), self.links
+    def network(self, gpu: Gpu | None = None) -> Network:
+        """Return the network between its GPUs; gpu: whose link it is where the system names none of its own."""
+        gpu, links = gpu or load_gpu(self.gpu), self.links
         topology = Topology(
             topology=links.topology,
             nodes=self.gpus,

@@ -79,12 +79,7 @@ class NearMemoryPricer:
                 "units": 2 * weights_per_clock / system.unit.unit_clock_ps,
             },
         )
-        row_cycles = system.closed_form.row_cycle_ns
-        # The row cycle of each cache row's tier; caches fill the reserve evenly.
-        tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (
-            system.device.rows // system.device.tiers
-        )
-        self._cache_row_ps = float(np.asarray(row_cycles)[tiers].mean() * 1e3)
+        self._cache_row_ps = _cache_row_ps(system, budget, slowest=plans[0].slowest_tier_everywhere)
         self._swaps: dict[tuple[int, int], RowSwap] = {}
         self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
 
@@ -105,9 +100,7 @@ class NearMemoryPricer:
         read = sum(size for name, size in moved.items() if name.startswith("internal/"))
         macs = int(counts.sum()) * self._model.expert_parameters + work.attention_ops // 2
         expert_bound = int(read / self._system.peak_bandwidth_bytes_per_s * 1e12)
-        bound = gpu_bound + (
-            max(expert_bound, prompt_bound) if self._concurrent else expert_bound + prompt_bound
-        )
+        bound = gpu_bound + (max(expert_bound, prompt_bound) if self._concurrent else expert_bound + prompt_bound)
         labels = (self._layers.fidelity if len(step.decode) else "analytic", "analytic", self._network.fidelity)
         return PricedStep(
             time_ps=time_ps,
@@ -116,7 +109,8 @@ class NearMemoryPricer:
             parts_ps={
                 "gpu": gpu_ps + prompt_ps, "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
             },
-            energy_pj=self._energy(gpu_ps + prompt_ps, near_ps, read, macs) | {"row swap": swap.energy_pj if swap else 0.0},
+            energy_pj=self._energy(time_ps, gpu_ps + prompt_ps, near_ps, moved, macs)
+            | {"row swap": swap.energy_pj if swap else 0.0},
             moved_bytes=moved,
             operations={"gpu": self._work.operations(work) - 2 * macs, "units": 2 * macs},
         )  # fmt: skip
@@ -214,11 +208,28 @@ class NearMemoryPricer:
         vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
         return 2 * self._model.layers * int(self._network.collective_ps("all_reduce", vector))
 
-    def _energy(self, gpu_ps: int, near_ps: int, read: int, macs: int) -> dict[str, float]:
+    def _energy(self, time_ps: int, gpu_ps: int, near_ps: int, moved: dict[str, int], macs: int) -> dict[str, float]:
         terms, gpu = self._system.energy, self._cost.gpu
+        bits = {
+            port: 8 * sum(size for name, size in moved.items() if name.startswith(port))
+            for port in ("internal/", "link/")
+        }
         return {
             "gpu": gpu_ps * gpu.busy_power_w * self.gpus,
-            "dram to logic": read * 8 * terms.dram_to_logic_pj_per_bit,
+            "gpu idle": max(time_ps - gpu_ps, 0) * gpu.idle_power_w * self.gpus,
+            "dram to logic": bits["internal/"] * terms.dram_to_logic_pj_per_bit,
+            "link": bits["link/"] * terms.link_pj_per_bit,
             "mac": macs * terms.mac_pj,
             "logic other": near_ps * terms.logic_other_w * self._system.chips,
         }
+
+
+def _cache_row_ps(system: System, budget: RowBudget, *, slowest: bool) -> float:
+    """Return the row cycle of cache rows, which fill the reserve evenly: each in its tier, or all in the slowest."""
+    row_cycles = np.asarray(system.closed_form.row_cycle_ns)
+    if slowest:
+        return float(row_cycles.max() * 1e3)
+    tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (
+        system.device.rows // system.device.tiers
+    )
+    return float(row_cycles[tiers].mean() * 1e3)
