@@ -118,7 +118,18 @@ def test_bad_options_are_named(values, message):
         run_serving(load_serving("qwen3_sieve", values=values))
 
 
-def test_measured_tables_need_gpus_of_their_own_memory(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("mixtral_stratum_l", {"measured": True}, "reads its chips over a link"),
+        ("mixtral_h100_x2", {"measured_distribution": "balanced"}, "no measured tables are"),
+        ("mixtral_h100_x2", {"outside_measured": "label"}, "no measured tables are"),
+        ("qwen3_sieve", {"measured": True, "measured_distribution": "power_law_1.2"}, "allowed: balanced"),
+    ],
+)
+def test_options_of_measured_tables_apply_or_are_refused(tmp_path, name, values, message):
     (tmp_path / "t.csv").write_text("op_name,latency\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="of kind gpu_pim"):
-        run_serving(load_serving("qwen3_sieve", values={"measured": [str(tmp_path / "t.csv")]}))
+    if "measured" in values:
+        values = {**values, "measured": [str(tmp_path / "t.csv")]}
+    with pytest.raises(ConfigError, match=message):
+        run_serving(load_serving(name, values=values))

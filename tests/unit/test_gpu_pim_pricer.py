@@ -9,6 +9,7 @@ import pytest
 
 from moeram.errors import CapacityError, ConfigError, EngineError
 from moeram.hardware.gpu import load_gpu
+from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.memories import load_memory
 from moeram.hardware.network import Network, Topology
 from moeram.model import load_model
@@ -48,10 +49,10 @@ def source(qwen):
     )
 
 
-def pricer(model, source, schedule="sieve", gpus=1, schedule_options=None, **options):
+def pricer(model, source, schedule="sieve", gpus=1, schedule_options=None, tables=None, **options):
     return GpuPimPricer(
         model,
-        load_gpu("b200").model_copy(update=IDEAL),
+        GpuCost(load_gpu("b200").model_copy(update=IDEAL), tables),
         load_memory("hbm3e_pim"),
         Network(Topology(topology="switch", nodes=gpus, link_gb_per_s=900, latency_ns=800)),
         RoutedTokens(source, seed=0, pool_tokens=512),
@@ -139,6 +140,14 @@ def test_sharded_weights_leave_more_room_and_cost_transfers(qwen, source):
     whole, cut = pricer(qwen, source, gpus=4), pricer(qwen, source, gpus=4, dense="sharded")
     assert cut.kv_capacity_tokens > whole.kv_capacity_tokens
     assert cut.price(decode(64)).parts_ps["network"] > whole.price(decode(64)).parts_ps["network"]
+
+
+def test_sharded_weights_are_read_once_over_all_gpus(qwen, source):
+    whole, cut = (pricer(qwen, source, "all_experts", gpus=4, dense=dense) for dense in ("replicated", "sharded"))
+    left = whole.price(decode(8)).parts_ps["gpu"] - cut.price(decode(8)).parts_ps["gpu"]
+    # Q, K, V, O of 32 query and 4 key heads of 128, router, norms; the head. Three of four GPUs read theirs in vain.
+    layers = 48 * (2048 * 128 * (32 + 4 + 4 + 32) + 2048 * 128 + 2 * 2048) * 2 + 2048 * 2
+    assert left == pytest.approx(0.75 * (layers + 151_936 * 2048 * 2) / 8, rel=1e-3)
 
 
 def test_impossible_systems_are_refused(qwen, source):

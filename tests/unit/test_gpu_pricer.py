@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu import load_gpu
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.network import Network, Topology
-from moeram.model import load_model
+from moeram.model import load_model, parse_precision
 from moeram.model.zoo import model_names
 from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SyntheticRouting
@@ -46,9 +48,9 @@ def routed(mixtral):
     return RoutedTokens(SyntheticRouting(mixtral, SyntheticOptions(), seed=1), seed=1, pool_tokens=256)
 
 
-def pricer(model, routed, gpus=2, gpu="h100_sxm", **options):
+def pricer(model, routed, gpus=2, gpu="h100_sxm", tables=None, **options):
     topology = Topology(topology="switch", nodes=gpus, link_gb_per_s=450, latency_ns=800)
-    return GpuPricer(model, GpuCost(load_gpu(gpu)), routed, Network(topology), **options)
+    return GpuPricer(model, GpuCost(load_gpu(gpu), tables), routed, Network(topology), **options)
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -104,12 +106,19 @@ def test_expert_parallelism_waits_for_the_fullest_gpu(mixtral, routed):
     spread = pricer(mixtral, routed, experts="expert", gpus=4)
     counts = np.zeros((1, 8), dtype=np.int64)
     counts[0, :2] = 5
-    crowded, _, _ = spread._experts_time(counts)
+    crowded, _, _ = spread._experts_time(counts, 5)
     counts[0] = [5, 0, 5, 0, 0, 0, 0, 0]
-    balanced, _, _ = spread._experts_time(counts)
+    balanced, _, _ = spread._experts_time(counts, 5)
     assert crowded > 1.8 * balanced * (1 - 25e6 / balanced)
     with pytest.raises(ConfigError, match="8 experts cannot be dealt out evenly to 3 GPUs"):
         pricer(mixtral, routed, experts="expert", gpus=3)
+
+
+def test_experts_are_as_large_as_their_format(mixtral, routed):
+    eight_bits = replace(mixtral, precision=parse_precision("experts=fp8", mixtral.precision))
+    times = [pricer(model, routed).price(step([1024])).time_ps for model in (mixtral, eight_bits)]
+    # One token: two experts of 32 layers, half of them on each GPU, a byte a weight less.
+    assert times[0] - times[1] == pytest.approx(32 * 2 * 3 * 4096 * 7168 / (3.35 * 0.85), rel=1e-3)
 
 
 def test_weights_that_do_not_fit_are_refused(mixtral, routed):

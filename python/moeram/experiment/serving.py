@@ -23,6 +23,7 @@ from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (
     energy_table,
+    fidelity_table,
     latency_table,
     request_table,
     throughput_table,
@@ -93,6 +94,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         "s_mbu": s_mbu_table(record),
         "s_mfu": s_mfu_table(record),
         "energy": energy_table(record),
+        "fidelity": fidelity_table(pricer.origins),
         "time_series": time_series(record, experiment.every_ms * 1e6),
         "requests": request_table(record),
     }
@@ -118,20 +120,37 @@ def make_pricer(
     experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource
 ) -> StepPricer:
     """Return the pricer of a serving system."""
+    _check_measured(experiment, system)
     routed = RoutedTokens(source, seed=experiment.seed)
-    if experiment.measured and system.kind != "gpus":
-        raise ConfigError(f"measured: tables are of GPUs with their own memory, {system.name} is of kind {system.kind}")
+    if system.kind == "near_memory":
+        return _near_memory(experiment, model, system, source, routed)
+    tables = read_tables(experiment.measured) if experiment.measured else None
+    cost = GpuCost(system.one_gpu(), tables, outside=experiment.outside_measured)
     if system.kind == "gpus":
-        cost = GpuCost(system.one_gpu(), read_tables(experiment.measured) if experiment.measured else None)
-        return GpuPricer(model, cost, routed, system.network(), experts=system.experts)
-    if system.kind == "gpu_pim":
-        assert system.memory is not None
-        policy, options = experiment.schedule.policy, dict(experiment.schedule.options)
-        check_layouts(system.gpu_pim, policy, options)
-        return GpuPimPricer(
-            model, system.one_gpu(), load_memory(system.memory), system.network(), routed, make_schedule(policy, options), system.gpu_pim
-        )  # fmt: skip
-    return _near_memory(experiment, model, system, source, routed)
+        return GpuPricer(
+            model, cost, routed, system.network(), experts=system.experts, distribution=experiment.measured_distribution
+        )
+    assert system.memory is not None
+    policy, options = experiment.schedule.policy, dict(experiment.schedule.options)
+    check_layouts(system.gpu_pim, policy, options)
+    return GpuPimPricer(
+        model, cost, load_memory(system.memory), system.network(), routed, make_schedule(policy, options), system.gpu_pim
+    )
+
+
+def _check_measured(experiment: ServingExperiment, system: ServingSystem) -> None:
+    """Refuse options of measured tables that would change nothing."""
+    if experiment.measured and system.kind == "near_memory":
+        raise ConfigError(f"measured: tables are of GPUs with memory of their own, {system.name} reads its chips over a link")
+    if not experiment.measured and experiment.measured_distribution is not None:
+        raise ConfigError("measured_distribution is given, but no measured tables are")
+    if not experiment.measured and experiment.outside_measured != "refuse":
+        raise ConfigError("outside_measured is given, but no measured tables are")
+    if system.kind == "gpu_pim" and experiment.measured_distribution not in (None, "balanced"):
+        raise ConfigError(
+            f"measured_distribution: given {experiment.measured_distribution!r}; experts are told apart by layers that use all of "
+            "them alike, allowed: balanced"
+        )
 
 
 def _near_memory(

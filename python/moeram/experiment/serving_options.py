@@ -98,7 +98,9 @@ class LimitOptions(Options):
 class ServingExperiment(Options):
     """One complete serving experiment. Model, system: a shipped name or a path.
 
-    topic_prediction: how well topics are known to batching and placement; tokens follow the true one. measured: tables of measured kernel times (docs/hardware.md). cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
+    topic_prediction: how well topics are known to batching and placement; tokens follow the true one. measured: tables of measured kernel times of
+    this GPU; where they have a kernel's exact shape they replace the roofline (docs/serving.md). measured_distribution: of tokens over
+    experts in them, None: balanced. outside_measured: sizes beyond the tables are refused, or continued and labelled. cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
     work before are not simulated again.
     """
 
@@ -114,6 +116,8 @@ class ServingExperiment(Options):
     topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     limits: LimitOptions = LimitOptions()
     measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
+    measured_distribution: str | None = None
+    outside_measured: Literal["refuse", "label"] = "refuse"
     cost: CostOptions | None = None
     every_ms: Annotated[float, Field(gt=0)] = 1000.0
     seed: Annotated[int, Field(ge=0)] = 0

@@ -71,7 +71,7 @@ class GpuCost:
         rows = np.atleast_1d(np.asarray(m, dtype=float))
         moved = (k * n + rows * (k + n)) * _element_bytes(dtype)
         estimate = self.roofline(moved, 2.0 * rows * n * k, dtype)
-        return self._measured("gemm", {"gemm_dtype": dtype, "n": n, "k": k}, estimate, rows)
+        return self._measured_or("gemm", {"gemm_dtype": dtype, "n": n, "k": k}, estimate, rows)
 
     def experts(
         self,
@@ -81,18 +81,21 @@ class GpuCost:
         dtype: str,
         *,
         kernels: int = MOE_KERNELS,
+        expert_bytes: float | None = None,
     ) -> Priced:
         """Price grouped products of experts (gate, up, down) by roofline.
 
         Args:
-            tokens: of each expert [..., experts]; the weights of experts without tokens are not read.
+            tokens: of each expert [..., experts]; the weights of experts without tokens are not read. expert_bytes: of one
+                expert's weights, None: as wide as `dtype`.
         """
         counts = np.asarray(tokens, dtype=float)
         weights = 3.0 * hidden_size * intermediate_size
         all_tokens = counts.sum(axis=-1)
         # Into gate and up, out of them, into down, out of it.
         activations = all_tokens * (2 * hidden_size + 3 * intermediate_size)
-        moved = ((counts > 0).sum(axis=-1) * weights + activations) * _element_bytes(dtype)
+        stored = weights * _element_bytes(dtype) if expert_bytes is None else expert_bytes
+        moved = (counts > 0).sum(axis=-1) * stored + activations * _element_bytes(dtype)
         return self.roofline(moved, 2 * weights * all_tokens, dtype, kernels=kernels)
 
     def moe_layer(
@@ -127,7 +130,7 @@ class GpuCost:
             "moe_dtype": dtype, "hidden_size": hidden_size, "inter_size": intermediate_size, "topk": top_k,
             "num_experts": experts, "moe_tp_size": tensor_parallel, "moe_ep_size": expert_parallel, "distribution": distribution,
         }  # fmt: skip
-        return self._measured("moe", shape, estimate, rows)
+        return self._measured_or("moe", shape, estimate, rows)
 
     def decode_attention(
         self,
@@ -146,7 +149,7 @@ class GpuCost:
         moved = requests * context * 2 * kv_heads * head_dim * _element_bytes(dtype)
         estimate = self.roofline(moved, 4 * requests * context * heads * head_dim, dtype)
         shape = _attention_shape(heads, kv_heads, head_dim, dtype)
-        return self._measured("generation_attention", shape, estimate, context, requests)
+        return self._measured_or("generation_attention", shape, estimate, context, requests)
 
     def prefill_attention(
         self,
@@ -167,20 +170,35 @@ class GpuCost:
         operations = 4 * requests * prompt * (prompt + 1) / 2 * heads * head_dim
         estimate = self.roofline(moved, operations, dtype)
         shape = _attention_shape(heads, kv_heads, head_dim, dtype)
-        return self._measured("context_attention", shape, estimate, prompt, requests)
+        return self._measured_or("context_attention", shape, estimate, prompt, requests)
 
-    def _measured(
-        self, operation: str, shape: Mapping[str, Any], estimate: Priced, *sizes: NDArray[np.float64]
-    ) -> Priced:
-        if self.tables is None or not self.tables.has(operation, shape):
-            return estimate
+    def measures(self, operation: str, shape: Mapping[str, Any]) -> bool:
+        """Return whether some table has this operation in exactly this shape."""
+        return self.tables is not None and self.tables.has(operation, shape)
+
+    def measured(self, operation: str, shape: Mapping[str, Any], bound_ps: ArrayLike, *sizes: ArrayLike) -> Priced:
+        """Return measured times of n calls.
+
+        Args:
+            bound_ps: what the peaks allow [n]. sizes: one array [n] for each axis, from the inner to the outer.
+
+        Raises:
+            TraceError: no such shape, or a size outside the measured range while `outside` is "refuse".
+        """
+        if self.tables is None:
+            raise ConfigError(f"no measured tables are given, {operation} was asked for")
         found = self.tables.time_ps(operation, shape, *sizes, extrapolate=self.outside == "label")
         return Priced(
             time_ps=found.time_ps,
             # A measured kernel may beat a bound that counts work it found in a cache; such a bound is none.
-            bound_ps=np.minimum(estimate.bound_ps, found.time_ps),
+            bound_ps=np.minimum(np.asarray(bound_ps).astype(np.int64), found.time_ps),
             fidelity="measured, extrapolated" if found.extrapolated.any() else "measured",
         )
+
+    def _measured_or(
+        self, operation: str, shape: Mapping[str, Any], estimate: Priced, *sizes: NDArray[np.float64]
+    ) -> Priced:
+        return self.measured(operation, shape, estimate.bound_ps, *sizes) if self.measures(operation, shape) else estimate
 
 
 def _attention_shape(heads: int, kv_heads: int, head_dim: int, dtype: str) -> dict[str, Any]:

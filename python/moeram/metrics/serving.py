@@ -8,13 +8,14 @@ of the inverted distribution: a value that occurred.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import ConfigError
 from moeram.metrics.table import Table
-from moeram.serving import ServingRecord
+from moeram.serving import Origin, ServingRecord
 
 PERCENTILES = (50, 90, 99)
 _PS_PER_MS, _PS_PER_S = 1e9, 1e12
@@ -135,6 +136,14 @@ def energy_table(record: ServingRecord) -> Table:
         for name, energy in sorted(record.energy_pj.items())
     ]
     return Table.from_rows("energy", rows, ["component", "energy_uj", "energy_per_token_uj"])
+
+
+def fidelity_table(origins: Sequence[Origin]) -> Table:
+    """Return where the times of each part come from; error: relative, of this level held against the one above it, nan: not known."""
+    rows = [
+        {**origin._asdict(), "error": math.nan if origin.error is None else origin.error} for origin in origins
+    ]
+    return Table.from_rows("fidelity", rows, list(Origin._fields))
 
 
 def time_series(record: ServingRecord, every_ns: float) -> Table:

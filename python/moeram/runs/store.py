@@ -18,7 +18,7 @@ CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 FIGURES = ("decomposition.png", "serving.png")
 TABLES = (
     "points", "decomposition", "layers", "tiers", "energy", "resources",
-    "latencies", "throughput", "utilisation", "time_series", "requests", "s_mbu", "s_mfu", "cost",
+    "latencies", "throughput", "utilisation", "time_series", "requests", "s_mbu", "s_mfu", "cost", "fidelity",
 )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +78,30 @@ class PricedStep:
                 raise EngineError(f"{part} is busy for {busy_ps} ps of a step of {self.time_ps} ps")
 
 
+class Origin(NamedTuple):
+    """Where the times of one part of a system come from.
+
+    fidelity: a label of `FIDELITIES`. how: by what. error: of this level, relative to the one above it, where both could be run; None:
+    not known. against: what it was held against.
+    """
+
+    part: str
+    fidelity: str
+    how: str
+    error: float | None = None
+    against: str = ""
+
+
 class StepPricer(Protocol):
     """A serving system as the loop sees it.
 
-    kv_capacity_tokens: tokens whose keys and values it can hold. peaks: of its ports and of what computes.
+    kv_capacity_tokens: tokens whose keys and values it can hold. peaks: of its ports and of what computes. origins: of its times, part
+    by part.
     """
 
     kv_capacity_tokens: int
     peaks: Peaks
+    origins: Sequence[Origin]
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes. Called in the order of steps."""

@@ -76,7 +76,7 @@ class MeasuredTables:
             raise TraceError(f"{operation}: the shape needs exactly {', '.join(columns)}; {name!r} is wrong or missing")
         points = self._tables[operation].get(tuple(shape[column] for column in columns))
         if points is None:
-            raise TraceError(f"{self.source} has no {operation} of {_text(shape)}{self._nearest(operation, shape)}")
+            raise TraceError(f"{self.source} has no {operation} of {_text(shape)}{self.nearest(operation, shape)}")
         wanted = np.broadcast_arrays(*(np.atleast_1d(np.asarray(size, dtype=float)) for size in sizes))
         times, outside = interpolate(points, wanted)
         if outside.any() and not extrapolate:
@@ -92,7 +92,9 @@ class MeasuredTables:
             raise TraceError(f"{self.source} has no operation {operation!r}{did_you_mean(operation, self._tables)}")
         return operation
 
-    def _nearest(self, operation: str, shape: Mapping[str, Any]) -> str:
+    def nearest(self, operation: str, shape: Mapping[str, Any]) -> str:
+        """Return which measured shapes are nearest and in what they differ, as the end of a message."""
+
         def differing(other: Mapping[str, Any]) -> int:
             return sum(other[column] != shape[column] for column in shape)
 

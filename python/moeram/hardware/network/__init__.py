@@ -37,6 +37,12 @@ class Network:
         """The label of every time from here."""
         return "analytic" if self.mode == "closed" else "event"
 
+    @property
+    def how(self) -> str:
+        """What the times are made of, for a record."""
+        mode = "latency and busiest link" if self.mode == "closed" else "messages that share links"
+        return f"{mode}, {self.topology.topology} of {self.topology.nodes}"
+
     def collective_ps(self, name: str, total_bytes: ArrayLike) -> NDArray[np.int64]:
         """Return the times of collectives [n] in picoseconds.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import CapacityError, ConfigError
-from moeram.hardware.gpu import Gpu
+from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.network import Network
 from moeram.hardware.priced import worst
@@ -23,9 +23,10 @@ from moeram.options import Options
 from moeram.schedule import Observation, Plan, SchedulePolicy
 from moeram.schedule.pimoe import unit_times
 from moeram.serving.overlap import TaskGraph
+from moeram.serving.pricing.gpu_kernels import GpuKernels
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
-from moeram.serving.step import Peaks, PricedStep, Step
+from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
 # X14: an expert id and a weight for each token and slot.
 ROUTING_ENTRY_BYTES = 4
@@ -46,12 +47,12 @@ class GpuPimOptions(Options):
 
 
 class GpuPimPricer:
-    """n GPUs with computing memory."""
+    """n GPUs with computing memory. Measured tables of `cost` price what the GPUs do, without the launches that a roofline leaves out."""
 
     def __init__(
         self,
         model: MoEModel,
-        gpu: Gpu,
+        cost: GpuCost,
         memory: ComputingMemory,
         network: Network,
         routed: RoutedTokens,
@@ -63,6 +64,7 @@ class GpuPimPricer:
         self.gpus = network.topology.nodes
         if model.experts % self.gpus:
             raise ConfigError(f"experts: {model.experts} experts cannot be dealt out evenly to {self.gpus} GPUs")
+        gpu = cost.gpu
         self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
         self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
         self._work = ModelWork(model)
@@ -70,6 +72,8 @@ class GpuPimPricer:
         memory.expert_ps(np.ones(1, dtype=np.int64), model)
         routed_bytes = len(model.moe_layers) * model.experts * model.expert_bytes
         self._shards = self.gpus if self._options.dense == "sharded" else 1
+        self._tables, self._call_ps = cost.tables, 0.0
+        self._kernels = GpuKernels(model, cost, cut=self._shards, heads_cut=1, dtype=dtype, floors=False)
         dense_bytes = (model.weight_bytes - routed_bytes) // self._shards
         room = memory.capacity_bytes - routed_bytes // self.gpus - dense_bytes
         if room <= 0:
@@ -116,22 +120,19 @@ class GpuPimPricer:
     ) -> Observation:
         layers, n = self._routed.layers, len(counts)
         bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
-        tokens = work.tokens / self.gpus
-        prompt_ps = work.prefill_attention_ops / self.gpus / layers / peak
-        moved = (
-            self._work.dense_bytes
-            + (work.state_bytes + work.kv_written_bytes + work.prefill_attention_bytes) / self.gpus
-        )
         queued = self._memory.attention_ps(work.attention_bytes // self.gpus, work.attention_ops // self.gpus)
         attention = float(queued.time_ps) / layers
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
+        if self._kernels.measures("generation_attention"):
+            on_gpu = self._kernels.decode_attention(step, work, share=self.gpus).time_ps / layers
+        base_memory_ps, base_compute_ps = self._base(step, work)
         experts = self._expert_times(int(counts.max()))
         return Observation(
             tokens=counts,
             gpu_memory_ps=experts["gpu memory"][counts],
             gpu_compute_ps=experts["gpu compute"][counts],
-            gpu_base_memory_ps=np.full(n, moved / layers / bandwidth),
-            gpu_base_compute_ps=np.full(n, 2 * self._work.dense_parameters * tokens / layers / peak + prompt_ps),
+            gpu_base_memory_ps=np.full(n, base_memory_ps / layers),
+            gpu_base_compute_ps=np.full(n, base_compute_ps / layers),
             memory_ps=experts["memory"][counts],
             memory_roofline_ps=experts["memory roofline"][counts],
             attention_ps=np.full(n, attention),
@@ -143,10 +144,24 @@ class GpuPimPricer:
             tokens_per_request=step.tokens_per_request,
         )
 
+    def _base(self, step: Step, work: StepWork) -> tuple[float, float]:
+        """Return memory and compute time of what each GPU does in any case, over all layers; a measured time is both at once."""
+        moved = (work.state_bytes + work.kv_written_bytes) / self.gpus
+        bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+        if self._tables is None:
+            moved += self._work.dense_bytes / self._shards + work.prefill_attention_bytes / self.gpus
+            done = 2 * self._work.dense_parameters * work.tokens + work.prefill_attention_ops
+            return moved / bandwidth, done / self.gpus / peak
+        tokens = work.tokens if self._shards > 1 else -(-work.tokens // self.gpus)
+        part = self._kernels.body(tokens).plus(self._kernels.prompt_attention(step, work, share=self.gpus))
+        return part.time_ps + moved / bandwidth, part.time_ps + moved / bandwidth
+
     def _expert_times(self, most_tokens: int) -> dict[str, NDArray[np.float64]]:
         """Return the times of an expert by its tokens, 0 to at least `most_tokens`; kept, since they never change."""
         if most_tokens >= len(self._times["memory"]):
-            model, tokens = self._model, np.arange(2 * most_tokens + 1)
+            # Twice as many as needed, unless that asks a table beyond its range.
+            beyond = 1 if self._kernels.measures("moe") else 2
+            model, tokens = self._model, np.arange(beyond * most_tokens + 1)
             bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
             activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
             priced = self._memory.expert_ps(tokens, model)
@@ -156,6 +171,10 @@ class GpuPimPricer:
                 "memory": priced.time_ps.astype(float),
                 "memory roofline": priced.bound_ps.astype(float),
             }
+            if self._kernels.measures("moe"):
+                grouped = self._kernels.grouped_experts(tokens)
+                self._call_ps = grouped.call_ps
+                self._times |= {"gpu memory": grouped.each_ps, "gpu compute": grouped.each_ps}
         return self._times
 
     def _resources(self, observation: Observation, plan: Plan) -> dict[str, NDArray[np.float64]]:
@@ -168,9 +187,10 @@ class GpuPimPricer:
         else:
             assert observation.unit_of_expert is not None
             experts = unit_times(observation, used, observation.unit_of_expert, observation.memory_units).max(axis=1)
+        call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0)
         times = {
-            "load": np.where(on_gpu, observation.gpu_memory_ps, 0.0).sum(axis=1),
-            "gemm": np.where(on_gpu, observation.gpu_compute_ps, 0.0).sum(axis=1),
+            "load": np.where(on_gpu, observation.gpu_memory_ps, 0.0).sum(axis=1) + call,
+            "gemm": np.where(on_gpu, observation.gpu_compute_ps, 0.0).sum(axis=1) + call,
             "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
             "attention": attention,
             "experts in memory": experts,
@@ -232,6 +252,9 @@ class GpuPimPricer:
         return int(self._network.collective_ps("all_reduce", vector)) if self._shards > 1 else 0
 
     def _head_ps(self, work: StepWork) -> float:
+        if self._tables is not None:
+            sequences = work.logit_tokens if self._shards > 1 else -(-work.logit_tokens // self.gpus)
+            return float(self._kernels.head(sequences).time_ps)
         moved = self._work.head_bytes / self._shards / (self._gpu.bytes_per_ps * self._gpu.memory_efficiency)
         return max(moved, 2 * self._work.head_parameters * work.logit_tokens / self.gpus / self._peak())
 
@@ -242,6 +265,18 @@ class GpuPimPricer:
         """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
         moved = int(np.count_nonzero(counts)) * self._expert_bytes + work.attention_bytes
         return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the times come from."""
+        units = [
+            Origin("experts in memory", "analytic", f"closed form of {self._memory.name}"),
+            Origin("decode attention in memory", "analytic", f"closed form of {self._memory.name}"),
+        ]
+        network = [Origin("network", self._network.fidelity, self._network.how)] if self.gpus > 1 else []
+        named = {"MoE layers": "experts on GPUs", "decode attention": "decode attention on GPUs"}
+        on_gpus = [origin._replace(part=named.get(origin.part, origin.part)) for origin in self._kernels.origins()]
+        return (*units, *on_gpus, Origin("router", "analytic", "constant: gpu_pim.router_us"), *network)
 
     def _parts(
         self,

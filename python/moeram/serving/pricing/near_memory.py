@@ -24,10 +24,10 @@ from moeram.hardware.priced import worst
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.placement import Plan, RowBudget
-from moeram.serving.pricing.gpus import DENSE_KERNELS
+from moeram.serving.pricing.gpu_kernels import DENSE_KERNELS
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
-from moeram.serving.step import Peaks, PricedStep, Step
+from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
 
 class NearMemoryOptions(Options):
@@ -82,6 +82,18 @@ class NearMemoryPricer:
         self._cache_row_ps = _cache_row_ps(system, budget, slowest=plans[0].slowest_tier_everywhere)
         self._swaps: dict[tuple[int, int], RowSwap] = {}
         self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the times come from."""
+        network = [Origin("network", self._network.fidelity, self._network.how)] if self.gpus > 1 else []
+        return (
+            Origin("experts near memory", self._layers.fidelity, "cycle engine"),
+            Origin("decode attention near memory", "analytic", "closed form of the rows its cache fills"),
+            Origin("projections and prompts on processors", "analytic", "roofline over the link"),
+            Origin("row swap", "cycle", "cycle engine"),
+            *network,
+        )
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes."""
