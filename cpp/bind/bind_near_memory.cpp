@@ -27,6 +27,7 @@ NearMemoryDevice make_device(const py::kwargs& given) {
   words.take("timing_preset", config.timing_preset);
   words.take("dram_layers", config.tiers.layers);
   words.take("tiers", config.tiers.tiers);
+  words.take("tier_layers", config.tiers.tier_layers);
   words.take("slowest_tier_everywhere", config.tiers.slowest_everywhere);
   words.take("rows", rows);
   words.take("channels", shape.channels);
@@ -35,7 +36,7 @@ NearMemoryDevice make_device(const py::kwargs& given) {
   words.take("chips", shape.chips);
   words.take("hidden_size", shape.hidden_size);
   words.take("intermediate_size", shape.intermediate_size);
-  words.take("bytes_per_weight", shape.bytes_per_weight);
+  words.take("bits_per_weight", shape.bits_per_weight);
   words.take("bytes_per_activation", shape.bytes_per_activation);
   words.take("mac_block_bytes", shape.mac_block_bytes);
   words.take("unit_clock_ps", unit.clock_ps);
@@ -129,7 +130,7 @@ py::dict make_tables(const NearMemoryDevice& device, const std::vector<NmpLayerR
   });
   out["commands"] = commands;
   out["busy_ps"] = busy;
-  out["weight_macs"] = scalar([&](const auto& r) { return r.mac_bytes_over_all_banks / shape.bytes_per_weight / shape.chips; });
+  out["weight_macs"] = scalar([&](const auto& r) { return r.mac_bytes_over_all_banks * 8 / shape.bits_per_weight / shape.chips; });
   return out;
 }
 

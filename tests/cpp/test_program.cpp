@@ -40,7 +40,7 @@ void check_layout(const NmpShape& shape) {
     CHECK(filled > 0 && filled <= row);
   }
   CHECK_EQUAL(ends, kMatrices);
-  for (const auto sum : bytes) CHECK_EQUAL(sum, shape.hidden_size * shape.intermediate_size * shape.bytes_per_weight);
+  for (const auto sum : bytes) CHECK_EQUAL(sum, shape.hidden_size * shape.intermediate_size * shape.bits_per_weight / 8);
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ TEST(program, "Do the pieces cover each matrix exactly once, whatever the shape?
     shape.channels = 1 << random() % 5;
     shape.banks_per_channel = 1 << random() % 5;
     shape.row_bytes = 512 << random() % 4;
-    shape.bytes_per_weight = 1 + static_cast<int>(random() % 4);
+    shape.bits_per_weight = 8 + 8 * static_cast<int>(random() % 4);
     shape.mac_block_bytes = 128 << random() % 3;
     check_layout(shape);
   }

@@ -60,6 +60,11 @@ TEST(tiers, "Is an uneven split refused?") {
   CHECK_THROWS(tier_classes(options, 32768, 191, 25), ConfigError, "do not divide");
   options.tiers = 8;
   CHECK_THROWS(tier_classes(options, 1001, 191, 25), ConfigError, "1001 rows evenly");
+  options = TierOptions{};
+  for (const auto& wrong : {std::vector<int>{128, 1024}, {128, 256, 256, 512, 640, 768, 896, 1024}, {1, 2, 3, 4, 5, 6, 7, 8}}) {
+    options.tier_layers = wrong;
+    CHECK_THROWS(tier_classes(options, 32768, 191, 25), ConfigError, "tier_layers must name the last layer");
+  }
 }
 
 TEST(tiers, "Is a class refused that changes a row which no opening command starts?") {

@@ -11,8 +11,8 @@ import pytest
 ROW_CYCLE_PS = np.array([34560, 36190, 38260, 40770, 43710, 47090, 50900, 55150])
 PS_PER_TOKEN_AND_ROW = 8000
 CONFIG_KEYS = {
-    *("standard", "timing_preset", "dram_layers", "tiers", "slowest_tier_everywhere", "channels", "banks_per_channel"),
-    *("rows", "row_bytes", "chips", "hidden_size", "intermediate_size", "bytes_per_weight", "bytes_per_activation"),
+    *("standard", "timing_preset", "dram_layers", "tiers", "tier_layers", "slowest_tier_everywhere", "channels", "banks_per_channel"),
+    *("rows", "row_bytes", "chips", "hidden_size", "intermediate_size", "bits_per_weight", "bytes_per_activation"),
     *("mac_block_bytes", "unit_clock_ps", "row_latches", "psum_bytes_per_pe", "shared_memory_bytes_per_pu"),
     *("reducer_outputs_per_cycle", "sfe_lanes", "silu_cycles_per_vector", "hadamard_cycles_per_vector"),
     *("weighted_sum_cycles_per_vector", "ring_bytes_per_cycle", "ring_hop_cycles", "channel_io_gb_per_s"),
@@ -44,7 +44,7 @@ class FakeCore:
         )
         layers, banks = len(layer_begin) - 1, config.banks_per_channel
         weights = 3 * config.hidden_size * config.intermediate_size
-        delta = weights * config.bytes_per_weight // (config.chips * config.channels * banks * config.row_bytes)
+        delta = weights * config.bits_per_weight // 8 // (config.chips * config.channels * banks * config.row_bytes)
         per_bank = np.zeros((layers, config.tiers), dtype=np.int64)
         tier_time = np.zeros((layers, config.tiers), dtype=np.int64)
         macs = np.zeros(layers, dtype=np.int64)

@@ -12,7 +12,7 @@ from moeram.errors import EngineError
 from moeram.hardware import CycleOptions, cycle, load_system, lower
 
 OPTIONS = CycleOptions(
-    hidden_size=2048, intermediate_size=1024, bytes_per_weight=2, bytes_per_activation=2, result_row=32767, threads=3
+    hidden_size=2048, intermediate_size=1024, bits_per_weight=16, bytes_per_activation=2, result_row=32767, threads=3
 )
 
 

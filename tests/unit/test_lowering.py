@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from moeram.hardware import layer_rows_by_tier, lower, rows_by_tier, tokens_per_expert
 
+TIER_ROWS = np.arange(0, 32769, 4096)
+
 
 def random_case(seed, draws=3, batch=4, layers=2, experts=5, shared=1, top_k=2):
     rng = np.random.default_rng(seed)
@@ -63,7 +65,7 @@ def test_an_expert_id_out_of_range_is_caught():
 
 @given(st.lists(st.integers(0, 32768 - 56), min_size=1, max_size=8), st.integers(1, 56))
 def test_rows_by_tier_against_counting_rows(first, count):
-    found = rows_by_tier(np.array(first), count, rows=32768, tiers=8)
+    found = rows_by_tier(np.array(first), count, TIER_ROWS)
     for row, counts in zip(first, found, strict=True):
         assert counts.tolist() == np.bincount(np.arange(row, row + count) // 4096, minlength=8).tolist()
 
@@ -71,8 +73,8 @@ def test_rows_by_tier_against_counting_rows(first, count):
 def test_layer_rows_by_tier_sums_over_the_experts_of_a_layer():
     rows, picks = random_case(4)
     work = lower(rows * 400, picks, shared_experts=1)
-    found = layer_rows_by_tier(work, 12, rows=32768, tiers=8)
-    per_expert = rows_by_tier(work.first_row, 12, rows=32768, tiers=8)
+    found = layer_rows_by_tier(work, 12, TIER_ROWS)
+    per_expert = rows_by_tier(work.first_row, 12, TIER_ROWS)
     for layer in range(work.layers):
         part = slice(work.layer_begin[layer], work.layer_begin[layer + 1])
         assert found[layer].tolist() == per_expert[part].sum(axis=0).tolist()

@@ -14,7 +14,7 @@ from moeram.hardware import CycleOptions, KernelMemo, NmpWork, Stream, StreamMem
 from moeram.hardware.memo import memo_key
 
 OPTIONS = CycleOptions(
-    hidden_size=2048, intermediate_size=1024, bytes_per_weight=2, bytes_per_activation=2, result_row=32767, threads=1
+    hidden_size=2048, intermediate_size=1024, bits_per_weight=16, bytes_per_activation=2, result_row=32767, threads=1
 )
 SYSTEM = load_system("stratum_s")
 

@@ -117,7 +117,7 @@ def simulated(fake_core, **changes):
     options = CycleOptions(
         hidden_size=2048,
         intermediate_size=1024,
-        bytes_per_weight=2,
+        bits_per_weight=16,
         bytes_per_activation=2,
         result_row=32767,
         **changes,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moeram.errors import CapacityError
 from moeram.hardware import load_system
 from moeram.model import load_model
-from moeram.placement import POLICIES, PlacementInput, Plan, RowBudget, row_budget
+from moeram.placement import POLICIES, PlacementInput, Plan, RowBudget, bare_budget, place_rows, row_budget
 
 PAIRS = [
     ("olmoe-1b-7b", "stratum_s", 12, 128, 12288),
@@ -226,3 +226,12 @@ def test_phi_that_leaves_no_room_for_the_other_data():
     tight = {"kv_requests": 19, "context_tokens": 8192}  # 12288 + 19456 + 911 = 32655 rows
     with pytest.raises(CapacityError, match=r"allowed: 31744 .* to 31857, 32655 to 32768"):
         budget_of("olmoe-1b-7b", "stratum_s", phi=32000, **tight)
+
+
+def test_cold_first_reverses_algorithm_1():
+    usage = np.array([[[1.0, 5, 3], [2, 9, 0]]])
+    budget = bare_budget(layers=2, experts=3, top_k=1)
+    given = PlacementInput(usage=usage, topic=0, budget=budget, seed=0)
+    cold, hot = place_rows("cold_first", given), place_rows("topic_aware", given)
+    assert cold.first_row.tolist() == [[1, 4, 3], [2, 5, 0]]
+    assert (cold.first_row + hot.first_row == 5).all()

@@ -9,7 +9,8 @@ namespace moeram {
 
 struct TierOptions {
   int layers = 1024;                 // Stratum, section 1.1
-  int tiers = 8;                     // uniform split
+  int tiers = 8;
+  std::vector<int> tier_layers;      // last layer of each tier; empty: a uniform split
   double ras_after_rcd_ns = 27.50;   // Stratum, section 1.2: tRAS = tRCD + 27.50 ns
   bool slowest_everywhere = false;   // every row at the timing of the last tier: the baseline without tiering
 };

@@ -21,11 +21,11 @@ struct NmpShape {
   std::int64_t row_bytes = 4096;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
-  int bytes_per_weight = 2;
+  int bits_per_weight = 16;
   int bytes_per_activation = 2;
   std::int64_t mac_block_bytes = 512;  // weights of one tensor-core cycle: 16 x 16 of two bytes (U3, U8)
 
-  std::int64_t matrix_bytes() const { return hidden_size * intermediate_size * bytes_per_weight; }
+  std::int64_t matrix_bytes() const { return hidden_size * intermediate_size * bits_per_weight / 8; }
   std::int64_t all_banks() const { return std::int64_t{chips} * channels * banks_per_channel; }
   std::int64_t rows_per_expert() const;  // Delta of Algorithm 1
   std::int64_t local_intermediate() const;  // columns of gate and up per processing unit

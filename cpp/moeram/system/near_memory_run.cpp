@@ -19,8 +19,9 @@ void check_shape(const Spec& spec, const NmpShape& shape) {
           "the shape names rows of " + std::to_string(shape.row_bytes) + " bytes, " + spec.standard + " has " + std::to_string(spec.row_bytes()));
   // Rows can move, and caches be read, without any expert.
   const bool no_expert = shape.hidden_size == 0 && shape.intermediate_size == 0;
-  require((no_expert || (shape.hidden_size > 0 && shape.intermediate_size > 0)) && shape.chips > 0 && shape.bytes_per_weight > 0 && shape.bytes_per_activation > 0,
-          "hidden_size, intermediate_size, chips and bytes per element must be positive");
+  require((no_expert || (shape.hidden_size > 0 && shape.intermediate_size > 0)) && shape.chips > 0 && shape.bits_per_weight > 0 && shape.bytes_per_activation > 0,
+          "hidden_size, intermediate_size, chips and the widths of numbers must be positive");
+  require(shape.hidden_size * shape.intermediate_size * shape.bits_per_weight % 8 == 0, "a matrix of an expert must fill whole bytes");
 }
 
 void check_unit(const NmpUnitOptions& unit, const NmpShape& shape) {

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import assumptions, check, export, model, placement, routing, serve, sweep, topics
+from moeram.cli import assumptions, check, export, model, placement, routing, serve, study, sweep, topics
 from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
@@ -50,6 +50,7 @@ for _name, _room in {
     "model": model,
     "placement": placement,
     "routing": routing,
+    "study": study,
     "topics": topics,
 }.items():
     app.add_typer(_room.app, name=_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,9 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware import load_system
-from moeram.model import load_model
+from moeram.model import MoEModel, load_model
+from moeram.model.precision import parse_precision
 from moeram.options import Options, build, config_path, load_config, nested, overlay, override
-from moeram.placement import POLICIES, row_policy, row_policy_names
+from moeram.placement import row_policy, row_policy_names
 from moeram.routing import FORMATS, SyntheticOptions
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -153,7 +154,8 @@ class BatchTopicsOptions(Options):
 
 
 class Experiment(Options):
-    """One complete experiment. Model, hardware: a shipped name or a path.
+    """One complete experiment. Model, hardware: a shipped name or a path. hardware_values: keys of the hardware file to replace,
+    such as {device: {tiers: 4}} or, on the command line, -p hardware_values.device.tiers=4. precision: other formats of the model's parts, such as experts=int8 (docs/models.md).
 
     batch: tokens of a step, all of one topic unless batch_topics says otherwise. phi: rows for experts and KV cache, see placement/plan.py. kv_requests,
     context_tokens: size of the KV reserve. samples: draws per topic and batch size. topics: None means all. threads:
@@ -164,6 +166,8 @@ class Experiment(Options):
     description: str = ""
     model: Annotated[str, config_name("models")]
     hardware: Annotated[str, config_name("hardware")]
+    hardware_values: dict[str, Any] = Field(default_factory=dict)
+    precision: str = ""
     routing: RoutingOptions
     batch: Annotated[
         tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...], BeforeValidator(_one_or_many), AfterValidator(_distinct)
@@ -172,7 +176,7 @@ class Experiment(Options):
         tuple[Annotated[str, AfterValidator(placement_name)], ...],
         BeforeValidator(_one_or_many),
         AfterValidator(_distinct),
-    ] = tuple(POLICIES)
+    ] = ("no_tiering", "random_rows", "static_hot", "topic_aware")
     phi: Annotated[str | int, BeforeValidator(phi_rows)] = "compact"
     kv_requests: Annotated[int, Field(ge=0, le=10**9)] = 32
     context_tokens: Annotated[int, Field(ge=0, le=10**9)] = 2048
@@ -198,13 +202,18 @@ class Experiment(Options):
         """Return all options, defaults included, as plain values that `load` accepts again."""
         return self.model_dump(mode="python")
 
+    def load_model(self) -> MoEModel:
+        """Return the model, in the formats of `precision` where it names any."""
+        model = load_model(self.model)
+        return replace(model, precision=parse_precision(self.precision, model.precision)) if self.precision else model
+
     def input_paths(self) -> tuple[str, ...]:
         """Return the files and folders that it reads: recorded routing, the confusion of topics."""
         return tuple(path for path in (self.routing.path, self.topic_prediction.confusion) if path is not None)
 
     def machines(self) -> dict[str, Any]:
         """Return model and hardware in full, as plain values."""
-        return {"model": asdict(load_model(self.model)), "hardware": load_system(self.hardware).model_dump()}
+        return {"model": asdict(self.load_model()), "hardware": load_system(self.hardware, self.hardware_values).model_dump()}
 
 
 def load(

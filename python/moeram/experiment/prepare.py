@@ -14,7 +14,7 @@ from moeram.experiment.batches import Batches, apportion, mixed_batches, one_top
 from moeram.experiment.options import Experiment, TopicPredictionOptions
 from moeram.experiment.sources import open_source
 from moeram.hardware import CycleOptions, System, cycle, load_system, require_near_memory
-from moeram.model import MoEModel, load_model
+from moeram.model import MoEModel
 from moeram.placement import RowBudget, row_budget
 from moeram.routing import RoutingSource
 from moeram.routing.topics import confusion_of_accuracy, read_confusion
@@ -41,8 +41,8 @@ def prepare(experiment: Experiment) -> Prepared:
         MoeramError: of the class of the first complaint; the message holds all of them.
     """
     complaints: list[MoeramError] = []
-    model = _attempt(lambda: _runnable(load_model(experiment.model)), complaints)
-    system = _attempt(lambda: load_system(experiment.hardware), complaints)
+    model = _attempt(lambda: _runnable(experiment.load_model()), complaints)
+    system = _attempt(lambda: load_system(experiment.hardware, experiment.hardware_values), complaints)
     source = budget = topics = confusion = batches = None
     if model is not None:
         source = _attempt(lambda: open_source(experiment.routing, model, experiment.seed), complaints)
@@ -82,7 +82,7 @@ def cycle_options(
     return CycleOptions(
         hidden_size=model.hidden_size,
         intermediate_size=model.expert_intermediate_size,
-        bytes_per_weight=model.bytes_per_weight,
+        bits_per_weight=model.precision.experts.bits,
         bytes_per_activation=model.bytes_per_activation,
         result_row=budget.result_row,
         slowest_tier_everywhere=slowest_tier_everywhere,

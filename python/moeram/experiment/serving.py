@@ -178,7 +178,7 @@ def _near_memory(
     options = CycleOptions(
         hidden_size=model.hidden_size,
         intermediate_size=model.expert_intermediate_size,
-        bytes_per_weight=model.bytes_per_weight,
+        bits_per_weight=model.precision.experts.bits,
         bytes_per_activation=model.bytes_per_activation,
         result_row=budget.result_row,
         slowest_tier_everywhere=plans[0].slowest_tier_everywhere,

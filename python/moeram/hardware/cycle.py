@@ -31,7 +31,7 @@ class CycleOptions:
 
     hidden_size: int
     intermediate_size: int
-    bytes_per_weight: int
+    bits_per_weight: int
     bytes_per_activation: int
     result_row: int
     slowest_tier_everywhere: bool = False
@@ -163,7 +163,7 @@ def configuration(system: System, options: CycleOptions) -> dict[str, str | int 
         **chip_configuration(system),
         "hidden_size": options.hidden_size,
         "intermediate_size": options.intermediate_size,
-        "bytes_per_weight": options.bytes_per_weight,
+        "bits_per_weight": options.bits_per_weight,
         "bytes_per_activation": options.bytes_per_activation,
         "slowest_tier_everywhere": options.slowest_tier_everywhere,
         "result_row": options.result_row,

@@ -36,8 +36,8 @@ def require_near_memory(model: MoEModel) -> None:
     """Refuse models whose experts the near-memory units cannot run as they are modelled.
 
     Raises:
-        ConfigError: No experts; shared experts of another width or format than the routed ones; experts whose weights
-            take no whole bytes or have scales beside them.
+        ConfigError: No experts; shared experts of another width or format than the routed ones; experts with scales
+            beside their weights.
     """
     if not model.moe_layers:
         raise ConfigError(f"model {model.name}: a dense model; near-memory units here run experts only")
@@ -52,10 +52,10 @@ def require_near_memory(model: MoEModel) -> None:
             f"model {model.name}: shared experts are {model.precision.shared.name}, routed ones {stored.name}; "
             "near-memory units here run equal formats only"
         )
-    if not stored.whole_bytes:
+    if stored.scale_bits:
         raise ConfigError(
-            f"model {model.name}: experts are {stored.name}; near-memory units here run weights of whole bytes without "
-            "scales only (bf16, fp16, fp32, fp8, int8): take a model file that `extends` this one with another precision"
+            f"model {model.name}: experts are {stored.name}; near-memory units here run weights without scales "
+            "only (bf16, fp16, fp32, fp8, int2 to int8): take a model file that `extends` this one with another precision"
         )
 
 
@@ -122,16 +122,20 @@ def lower_counts(
     )
 
 
-def rows_by_tier(first_row: NDArray[np.integer], rows_per_expert: int, *, rows: int, tiers: int) -> NDArray[np.int64]:
-    """Return the rows of the intervals [first_row, first_row + rows_per_expert) in each tier: shape [..., tiers]."""
-    edges = np.arange(tiers + 1, dtype=np.int64) * rows // tiers
+def rows_by_tier(
+    first_row: NDArray[np.integer], rows_per_expert: int, tier_rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the rows of the intervals [first_row, first_row + rows_per_expert) in each tier: shape [..., tiers].
+
+    tier_rows: [tiers + 1], the first row of each tier, then the end of the last (`Device.tier_rows`).
+    """
     first = np.asarray(first_row, dtype=np.int64)[..., None]
-    return np.clip(np.minimum(first + rows_per_expert, edges[1:]) - np.maximum(first, edges[:-1]), 0, None)
+    return np.clip(np.minimum(first + rows_per_expert, tier_rows[1:]) - np.maximum(first, tier_rows[:-1]), 0, None)
 
 
-def layer_rows_by_tier(work: NmpWork, rows_per_expert: int, *, rows: int, tiers: int) -> NDArray[np.int64]:
+def layer_rows_by_tier(work: NmpWork, rows_per_expert: int, tier_rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the rows that each layer reads from each tier in every bank: shape [L, tiers]."""
-    per_expert = rows_by_tier(work.first_row, rows_per_expert, rows=rows, tiers=tiers)
-    total = np.zeros((len(per_expert) + 1, tiers), dtype=np.int64)
+    per_expert = rows_by_tier(work.first_row, rows_per_expert, tier_rows)
+    total = np.zeros((len(per_expert) + 1, len(tier_rows) - 1), dtype=np.int64)
     np.cumsum(per_expert, axis=0, out=total[1:])
     return total[work.layer_begin[1:]] - total[work.layer_begin[:-1]]

@@ -41,7 +41,7 @@ class NearMemoryLayers:
         reuse: bool = True,
     ) -> None:
         self._system, self._options, self._reuse = system, options, reuse
-        self._tier_rows = system.device.rows // system.device.tiers
+        self._tier_rows = system.device.tier_rows
         self._rows_per_expert = rows_per_expert
         one_thread = asdict(replace(options, threads=None))
         self._known = _times_of(repr((system.model_dump(), one_thread, rows_per_expert)))
@@ -86,5 +86,9 @@ class NearMemoryLayers:
 
     def _places(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:
         """Return what a row's number decides, as one number: its tier, and where in the expert the next tier begins."""
-        tier, within = np.divmod(first_row.astype(np.int64), self._tier_rows)
-        return tier * (self._rows_per_expert + 1) + np.minimum(self._tier_rows - within, self._rows_per_expert)
+        edges, rows = self._tier_rows, self._rows_per_expert
+        first = first_row.astype(np.int64)
+        if (np.diff(edges) < rows).any():  # an expert may meet several tiers
+            return first
+        tier = np.searchsorted(edges, first, side="right") - 1
+        return tier * (rows + 1) + np.minimum(edges[tier + 1] - first, rows)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from moeram.options import Options, build, config_names, load_config
+from moeram.options import Options, build, config_names, load_config, overlay, tree_of
 from moeram.units import Bytes, GbPerS, Ns, Pj, PjPerBit, Ps, Watt
 
 Count = Annotated[int, Field(ge=1)]
 
 
 class Device(Options):
-    """One chip's DRAM as the near-memory units see it."""
+    """One chip's DRAM as the near-memory units see it. tier_layers: the last layer of each tier, empty: tiers of equal size."""
 
     standard: str
     timing_preset: str
     dram_layers: Count
     tiers: Count
+    tier_layers: tuple[Count, ...] = ()
     channels: Count
     banks_per_channel: Count
     rows: Count
@@ -27,11 +31,37 @@ class Device(Options):
 
     @model_validator(mode="after")
     def _whole_tiers(self) -> Device:
-        if self.rows % self.tiers:
+        last = self.tier_layers
+        if last and (
+            len(last) != self.tiers or last[-1] != self.dram_layers or list(last) != sorted(set(last)) or self.rows % last[-1]
+        ):
+            raise ValueError(
+                f"tier_layers: given {list(last)}, allowed: the last layer of each of the {self.tiers} tiers, ascending to "
+                f"{self.dram_layers}, whose number divides the {self.rows} rows"
+            )
+        if not last and self.rows % self.tiers:
             raise ValueError(
                 f"given {self.rows} rows in {self.tiers} tiers, allowed: a number of rows that the tiers divide"
             )
         return self
+
+    @property
+    def tier_rows(self) -> NDArray[np.int64]:
+        """The first row of each tier, then the end of the last: int64 [tiers + 1]."""
+        last = np.array([0, *self._last_layers], dtype=np.int64)
+        return last * self.rows // self.dram_layers
+
+    @property
+    def _last_layers(self) -> list[int]:
+        return list(self.tier_layers) or [self.dram_layers * tier // self.tiers for tier in range(1, self.tiers + 1)]
+
+    def tier_of(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return the tier (from 0) of each row."""
+        return np.searchsorted(self.tier_rows, rows, side="right") - 1
+
+    def layer_model_row_cycle_ns(self) -> tuple[float, ...]:
+        """Row cycle of each tier by the fit of stratum.md 1.2: that of its last layer, tRCD(L) + 27.50 + 4.77 ns."""
+        return tuple(1.098 + 7.629e-3 * layer + 1.3324e-5 * layer**2 + 32.27 for layer in self._last_layers)
 
 
 class NearMemoryUnit(Options):
@@ -81,9 +111,9 @@ class Energy(Options):
 
 
 class ClosedForm(Options):
-    """Published figures for the closed form beside the simulation."""
+    """Published row cycles for the closed form beside the simulation; without any, those of the layer fit."""
 
-    row_cycle_ns: tuple[Annotated[float, Field(gt=0)], ...]
+    row_cycle_ns: tuple[Annotated[float, Field(gt=0)], ...] = ()
 
 
 class System(Options):
@@ -104,6 +134,8 @@ class System(Options):
     @classmethod
     def _one_row_cycle_per_tier(cls, value: ClosedForm, info: ValidationInfo) -> ClosedForm:
         device = info.data.get("device")
+        if device is not None and not value.row_cycle_ns:
+            return ClosedForm(row_cycle_ns=device.layer_model_row_cycle_ns())
         if device is not None and len(value.row_cycle_ns) != device.tiers:
             raise ValueError(
                 f"given {len(value.row_cycle_ns)} row cycles, allowed: one for each of the {device.tiers} tiers"
@@ -131,13 +163,22 @@ class System(Options):
         return self.row_set_bytes / (min(self.closed_form.row_cycle_ns) * 1e-9)
 
 
-def load_system(name_or_path: str | Path) -> System:
+def load_system(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> System:
     """Return a system by name ("stratum_s") or path.
+
+    Args:
+        values: nested keys of the file to replace, such as {"device": {"tiers": 4}}. Where they change the layers or tiers, the closed
+            form takes the row cycles of the layer fit unless they are given too.
 
     Raises:
         ConfigError: no such config, unknown keys, wrong units; all complaints at once.
     """
-    return build(System, load_config("hardware", name_or_path))
+    tree = load_config("hardware", name_or_path)
+    if values:
+        if {"dram_layers", "tiers", "tier_layers"} & dict(values.get("device", {})).keys():
+            tree = overlay(tree, tree_of({"closed_form": {"row_cycle_ns": []}}, "hardware_values"))
+        tree = overlay(tree, tree_of(dict(values), "hardware_values"))
+    return build(System, tree)
 
 
 def system_names() -> list[str]:

@@ -23,6 +23,10 @@ GAINS = {
     "topic": ("static_hot", "topic_aware"),
     "total": ("no_tiering", "topic_aware"),
 }
+# Stands in the table where its placements were run.
+INVERSION = {"inversion": ("topic_aware", "cold_first")}
+# Gains that have a closed form of max(row cycle, multiplications) beside them.
+ROOFLINES = ("total", "inversion")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +136,15 @@ def decomposition(given: TableInput) -> Table:
         sets["measured"] = measured
     batches = dict.fromkeys(steps.batch for steps in given.steps)
     rows = [_gains(batch, name, columns, given) for name, columns in sets.items() for batch in batches]
-    parts = tuple(column for name in GAINS for column in (name, f"{name}_ci95"))
+    parts = [column for name in _pairs(given) for column in (name, f"{name}_ci95")]
+    parts += [f"roofline_{name}" for name in ROOFLINES if name in _pairs(given)]
     return Table.from_rows(
         "decomposition", rows, ("batch", "layers", *parts, "closed_form_total", "paper", "fidelity", "routing_fidelity")
     )
+
+
+def _pairs(given: TableInput) -> dict[str, tuple[str, str]]:
+    return GAINS | (INVERSION if any(steps.placement == "cold_first" for steps in given.steps) else {})
 
 
 def _gains(batch: int, name: str, columns: NDArray[np.bool_], given: TableInput) -> dict[str, Any]:
@@ -146,10 +155,13 @@ def _gains(batch: int, name: str, columns: NDArray[np.bool_], given: TableInput)
         "fidelity": given.fidelity,
         "routing_fidelity": given.routing_fidelity,
     }
-    for gain, pair in GAINS.items():
+    for gain, pair in _pairs(given).items():
         times = [by_placement[part].time_ps[:, columns].sum(axis=1) for part in pair if part in by_placement]
         known = len(times) == 2
         row[gain], row[f"{gain}_ci95"] = ratio_ci95(*times, given.draws_per_topic) if known else (np.nan, np.nan)
+        if gain in ROOFLINES:
+            sums = [by_placement[part].roofline_ps[:, columns].sum() for part in pair if part in by_placement]
+            row[f"roofline_{gain}"] = sums[0] / sums[1] if known else np.nan
     fastest = by_placement.get("topic_aware")
     slowest_ns = max(given.system.closed_form.row_cycle_ns)
     row["closed_form_total"] = (

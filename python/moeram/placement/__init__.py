@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import CapacityError
+from moeram.placement.cold_first import cold_first
 from moeram.placement.no_tiering import no_tiering
 from moeram.placement.outside import call_outside, clashes, find_policy, policy_names
 from moeram.placement.parts import PART_POLICIES, PartBudget, PartInput, PartPlan, PartPolicy, part_budget
@@ -27,6 +28,7 @@ POLICIES: dict[str, PlacementPolicy] = {
     "random_rows": random_rows,
     "static_hot": static_hot,
     "topic_aware": topic_aware,
+    "cold_first": cold_first,
 }
 ROW_GROUP, PART_GROUP = "moeram.placement", "moeram.placement.parts"
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from moeram.report.cap_figures import radar_figure
 from moeram.report.figures import decomposition_figure
 from moeram.report.serving_figures import serving_figure
+from moeram.report.study_figures import study_figure
 from moeram.report.sweep_figures import sweep_figure
 from moeram.report.terminal import decomposition_tables, plain_table, points_table
 
-__all__ = ["decomposition_figure", "decomposition_tables", "plain_table", "points_table", "radar_figure", "serving_figure", "sweep_figure"]
+__all__ = [
+    "decomposition_figure", "decomposition_tables", "plain_table", "points_table", "radar_figure", "serving_figure", "study_figure",
+    "sweep_figure",
+]  # fmt: skip

@@ -14,8 +14,8 @@ from moeram.metrics import Table
 from moeram.report.figures import new_figure
 
 # Okabe and Ito's colours; each line has its own marker besides.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
 _MOST_LINES = 21
 _WIDE = 30.0  # an axis whose ends are this far apart is logarithmic
 
@@ -32,13 +32,13 @@ def sweep_figure(table: Table, metric: str, against: tuple[str, ...], path: str 
     values = table[metric]
     if not np.issubdtype(values.dtype, np.number):
         raise ConfigError(f"{metric} of table {table.name} holds no numbers")
-    lines = _ordered(table[against[1]]) if len(against) == 2 else [None]
+    lines = ordered(table[against[1]]) if len(against) == 2 else [None]
     if len(lines) > _MOST_LINES:
         raise ConfigError(f"{against[1]} has {len(lines)} values, allowed: at most {_MOST_LINES} lines")
     x = table[against[0]]
     figure = new_figure(2.8)
     axes = figure.add_subplot()
-    places = _ordered(x)
+    places = ordered(x)
     numbers = np.issubdtype(x.dtype, np.number)
     most = 1
     for place, line in enumerate(lines):
@@ -48,8 +48,8 @@ def sweep_figure(table: Table, metric: str, against: tuple[str, ...], path: str 
         axes.plot(
             [places[index] for index in at] if numbers else at,
             means,
-            color=_COLOURS[place % len(_COLOURS)],
-            marker=_MARKERS[place // len(_COLOURS) % len(_MARKERS) if len(lines) > len(_COLOURS) else place],
+            color=COLOURS[place % len(COLOURS)],
+            marker=MARKERS[place // len(COLOURS) % len(MARKERS) if len(lines) > len(COLOURS) else place],
             markersize=3,
             linewidth=1,
             label=None if line is None else f"{against[1]} = {line}",
@@ -70,7 +70,7 @@ def sweep_figure(table: Table, metric: str, against: tuple[str, ...], path: str 
     figure.savefig(path, metadata={"Software": None})
 
 
-def _ordered(values: NDArray[Any]) -> list[Any]:
+def ordered(values: NDArray[Any]) -> list[Any]:
     """Return distinct values: numbers ascending, words in order of appearance."""
     distinct = dict.fromkeys(values.tolist())
     return sorted(distinct) if np.issubdtype(values.dtype, np.number) else list(distinct)

@@ -48,6 +48,16 @@ def input_digests(experiment: Experiment | ServingExperiment) -> dict[str, str]:
     return {file: found for path in experiment.input_paths() for file, found in _digests_below(Path(path)).items()}
 
 
+def content_digest(path: str | Path) -> str:
+    """Return the SHA-256 (hex) of a file, or one over those of a folder's files in order of their paths.
+
+    Raises:
+        TraceError: a file cannot be read.
+    """
+    found = list(_digests_below(Path(path)).values())
+    return digest(found) if Path(path).is_dir() else found[0]
+
+
 def _digests_below(path: Path) -> dict[str, str]:
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return {str(file): _file_digest(file) for file in files}

@@ -71,7 +71,7 @@ class NearMemoryPricer:
         self._cost = GpuCost(gpu.model_copy(update=through_link))
         self._work = ModelWork(model)
         self._placed: int | None = None
-        weights_per_clock = system.banks * system.unit.mac_block_bytes / model.bytes_per_weight
+        weights_per_clock = system.banks * system.unit.mac_block_bytes * 8 / model.precision.experts.bits
         self.peaks = Peaks(
             bytes_per_ps={"link": link * 1e-3, "internal": system.peak_bandwidth_bytes_per_s * 1e-12},
             operations_per_ps={
@@ -187,7 +187,7 @@ class NearMemoryPricer:
         """Return time and bound of what the processors do for decoding: everything outside experts and attention, and the head."""
         tokens, dense = len(step.decode) * step.tokens_per_request, self._work
         shared = self._model.shared_experts * self._model.shared_expert_bytes * len(self._model.moe_layers)
-        parameters = dense.dense_parameters - shared // self._model.bytes_per_weight
+        parameters = dense.dense_parameters - shared * 8 // self._model.precision.experts.bits
         return self._roofline(dense.dense_bytes - shared, 2 * parameters * tokens, tokens)
 
     def _prompt(self, step: Step, work: StepWork, counts: NDArray[np.int64]) -> tuple[int, int]:
@@ -241,7 +241,5 @@ def _cache_row_ps(system: System, budget: RowBudget, *, slowest: bool) -> float:
     row_cycles = np.asarray(system.closed_form.row_cycle_ns)
     if slowest:
         return float(row_cycles.max() * 1e3)
-    tiers = np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows) // (
-        system.device.rows // system.device.tiers
-    )
+    tiers = system.device.tier_of(np.arange(budget.kv_first_row, budget.kv_first_row + budget.kv_rows))
     return float(row_cycles[tiers].mean() * 1e3)
