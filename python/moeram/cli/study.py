@@ -13,6 +13,7 @@ from moeram.cli.terminal import output, progress_bar
 from moeram.errors import ConfigError
 from moeram.files import whole_file
 from moeram.metrics import Table
+from moeram.repro import load_assumptions, papers
 
 app = typer.Typer(no_args_is_help=True, help="Studies: a question, the sweep that answers it, its table and its figure.")
 _DIFFERENT = 1
@@ -50,6 +51,7 @@ def run_studies(
     if unknown:
         raise ConfigError(f"--input {unknown[0]}: none of these studies asks for it")
     console, different = output(), 0
+    hashes = {paper: load_assumptions(paper).hash for paper in papers()}
     for study in wanted:
         own = {name: path for name, path in inputs.items() if name in study.inputs}
         with progress_bar(study.name, "points", quiet=quiet) as update:
@@ -57,7 +59,7 @@ def run_studies(
                 study, folder / "points", moeram.__version__, inputs=own, workers=workers,
                 progress=lambda done, total, failed, name=study.name, update=update: update(done, total, name),
             )  # fmt: skip
-        table, _ = runs.write_study(result, folder, moeram.__version__)
+        table, _ = runs.write_study(result, folder, moeram.__version__, hashes)
         with whole_file(folder / f"{study.name}.png") as partial, open(partial, "wb") as file:
             report.study_figure(result.table, study.figure, file, title=study.description)
         if not quiet:
@@ -65,6 +67,8 @@ def run_studies(
         console.print(f"{study.name}: {len(result.sweep.outcomes)} points, {result.sweep.wall_time_s:.1f} s, {table}", highlight=False)
         if compare is not None:
             different += _show_differences(table, compare / table.name, tolerance)
+    for paper, found in hashes.items():
+        console.print(f"assumptions of {paper}: sha256 {found}", highlight=False, soft_wrap=True)
     if different:
         raise typer.Exit(_DIFFERENT)
 

@@ -163,8 +163,13 @@ def _reference_rows(table: Table, keys: list[str], wanted: Mapping[str, Any]) ->
     return [places[tuple(row[key] for key in same)] for row in rows]
 
 
-def write_study(result: StudyResult, folder: Path, version: str) -> tuple[Path, Path]:
-    """Write NAME.csv, the table of the figure, and NAME.yaml, where it comes from; return their paths."""
+def write_study(
+    result: StudyResult, folder: Path, version: str, assumptions_sha256: Mapping[str, str]
+) -> tuple[Path, Path]:
+    """Write NAME.csv, the table of the figure, and NAME.yaml, where it comes from; return their paths.
+
+    assumptions_sha256: paper -> hash of the nominal assumptions about it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     study, table = result.study, folder / f"{result.study.name}.csv"
     with whole_file(table) as partial:
@@ -175,6 +180,7 @@ def write_study(result: StudyResult, folder: Path, version: str) -> tuple[Path, 
         "moeram": version,
         "inputs_sha256": {name: content_digest(path) for name, path in result.inputs.items()},
         **{label: sorted(set(map(str, result.table[label]))) for label in _LABELS if label in result.table.columns},
+        "assumptions_sha256": dict(assumptions_sha256),
         "points": len(result.sweep.outcomes),
     }
     origin = folder / f"{study.name}.yaml"
