@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "python" / "moeram"
 ENGINE = REPOSITORY / "cpp" / "moeram"
 
 PYTHON_ROOMS = (
-    "errors", "files", "units", "options", "model", "routing", "hardware", "placement", "schedule", "serving", "metrics", "report",
+    "errors", "files", "units", "options", "model", "routing", "hardware", "pim", "placement", "schedule", "serving", "metrics", "report",
     "experiment", "runs", "export", "repro", "check", "cli",
 )  # fmt: skip
 # Rooms with the same number may not see each other.

@@ -44,6 +44,8 @@ class Options(pydantic.BaseModel, metaclass=_OneError):
 
 
 def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 

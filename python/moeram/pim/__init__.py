@@ -1,0 +1,10 @@
+"""Programs of computing memories: what they mean, and what they compute on values."""
+
+from __future__ import annotations
+
+from moeram.pim.design import PimDesign, load_design
+from moeram.pim.kernels import Kernel, lower_kernel
+from moeram.pim.machine import Machine
+from moeram.pim.values import run_kernel
+
+__all__ = ["Kernel", "Machine", "PimDesign", "load_design", "lower_kernel", "run_kernel"]

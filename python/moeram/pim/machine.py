@@ -1,0 +1,148 @@
+"""A computing memory that runs programs on values: rows, buffers, accumulators and registers of all channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+
+from moeram.errors import TraceError
+from moeram.pim.design import Meaning, PimDesign
+from moeram.pim.instructions import Instruction
+from moeram.pim.numbers import NumberFormat, Values
+from moeram.pim.rows import Bank, RowStore
+
+
+class Machine:
+    """The state of a memory between instructions.
+
+    Operands are 16-bit values; products and sums are fp32; results are rounded when they leave the unit, unless its accumulators are
+    read as fp32. What no one wrote cannot be read, in rows as in buffers and registers.
+    """
+
+    def __init__(self, design: PimDesign, number: NumberFormat) -> None:
+        self.design = design
+        self.number = number
+        self.rows = RowStore(design.counts, design.lanes_per_access, number)
+        self.general: dict[int, Values] = {}
+        self.tokens: dict[int, int] = {}
+        self.registers: list[int] = list(design.instructions.get("registers", ()))
+        self.activated: dict[int, dict[Bank, Values]] = {}
+        self._buffers: dict[tuple[int, str, Bank], dict[int, Values]] = {}
+        self._accumulators: dict[int, dict[Bank, list[np.float32]]] = {}
+        self._walked: dict[int, int] = {}
+        self._reached: dict[tuple[int, Bank], tuple[int, int]] = {}
+
+    def banks(self, instruction: Instruction) -> list[Bank]:
+        """Return the banks that an instruction's command reaches: all of its span, beside the digits that it names."""
+        spans = self.design.spans(instruction.operation)
+        levels = self.design.bank_levels
+        if instruction.bank is None and set(spans) != set(levels):
+            raise TraceError("names no bank")
+        named = instruction.bank or (0,) * len(levels)
+        digits = (
+            range(self.design.counts[level]) if level in spans else (digit,)
+            for level, digit in zip(levels, named, strict=True)
+        )
+        return list(product(*digits))
+
+    def only(self, bank: Bank, levels: tuple[str, ...]) -> Bank:
+        """Return a bank's digits at some levels, 0 at the others: the name of a part that the others share."""
+        return tuple(digit if level in levels else 0 for level, digit in zip(self.design.bank_levels, bank, strict=True))
+
+    def unit_of(self, bank: Bank, meaning: Meaning) -> Bank:
+        """Return the name of the unit that a bank feeds."""
+        return self.only(bank, self.design.bank_levels if meaning.unit is None else meaning.unit)
+
+    def load_buffer(self, channel: int, name: str, part: Bank, entry: int, values: Values) -> None:
+        """Write one access of an operand: entry 0 begins a new one, and multiplications begin with entry 0."""
+        if entry == 0:
+            self._buffers[channel, name, part] = {}
+        self.write_buffer(channel, name, part, entry, values)
+        self._walked[channel] = 0
+
+    def write_buffer(self, channel: int, name: str, part: Bank, entry: int, values: Values) -> None:
+        """Write one access."""
+        most = self.design.unit.buffers[name] // self.design.unit.access_bytes
+        if not 0 <= entry < most:
+            raise TraceError(f"entry {entry} overflows buffer {name} of {most} accesses")
+        self._buffers.setdefault((channel, name, part), {})[entry] = self.number.round(values)
+
+    def read_buffer(self, channel: int, name: str, part: Bank, entry: int) -> Values:
+        """Return one access: [lanes]."""
+        held = self._buffers.get((channel, name, part), {})
+        if entry not in held:
+            raise TraceError(f"entry {entry} of buffer {name} in channel {channel} holds nothing")
+        return held[entry]
+
+    def next_entry(self, channel: int, name: str, part: Bank, column: int) -> tuple[int, bool]:
+        """Return the entry that the next column is multiplied with, and whether a new result begins."""
+        if not self.design.unit.walks:
+            return column, False
+        count = len(self._buffers.get((channel, name, part), ()))
+        if not count:
+            raise TraceError(f"buffer {name} of channel {channel} holds nothing")
+        walked = self._walked.get(channel, 0)
+        self._walked[channel] = walked + 1
+        return walked % count, walked % count == 0
+
+    def columns(self, instruction: Instruction, channel: int, bank: Bank) -> range:
+        """Return the columns that an instruction touches in the rows of its span."""
+        if instruction.column is not None:
+            return range(instruction.column, instruction.column + 1)
+        if not self.design.unit.counts_columns:
+            return range(instruction.opsize)
+        row = self.row(instruction)
+        opened, first = self._reached.get((channel, bank), (row, 0))
+        if opened != row:
+            first = 0
+        self._reached[channel, bank] = (row, first + instruction.opsize)
+        return range(first, first + instruction.opsize)
+
+    def open(self, instruction: Instruction, channel: int, bank: Bank) -> None:
+        """Begin a row anew."""
+        self._reached[channel, bank] = (self.row(instruction), 0)
+
+    def entry(self, instruction: Instruction) -> int:
+        """Return the buffer entry that row and column of an instruction name, 0 if it names none."""
+        return (instruction.row or 0) * self.design.counts["column"] + (instruction.column or 0)
+
+    def row(self, instruction: Instruction) -> int:
+        """Return the row that an instruction names."""
+        if instruction.row is None:
+            raise TraceError("names no row")
+        return instruction.row
+
+    def accumulate(self, channel: int, unit: Bank, term: np.float32, begins: bool) -> None:
+        """Add a term to a unit's result at hand, or begin the next."""
+        held = self._accumulators.setdefault(channel, {}).setdefault(unit, [])
+        if begins or not held:
+            if len(held) == self.design.unit.accumulators:
+                raise TraceError(f"a unit holds {len(held)} results, no one has read them")
+            held.append(np.float32(0))
+        held[-1] = np.float32(held[-1] + term)
+
+    def set_accumulators(self, channel: int, values: dict[Bank, Values]) -> None:
+        """Replace the results of all units of a channel: one value each."""
+        self._accumulators[channel] = {unit: [np.float32(value)] for unit, value in values.items()}
+
+    def results(self, channel: int) -> dict[Bank, list[np.float32]]:
+        """Return the results of the units of a channel, by unit; a unit without a result is not among them."""
+        return self._accumulators.get(channel, {})
+
+    def clear(self, channel: int, units: Iterable[Bank]) -> None:
+        """Forget the results of units; those of a unit that does not walk stay until they are set."""
+        if self.design.unit.walks:
+            for unit in list(units):
+                self._accumulators.get(channel, {}).pop(unit, None)
+
+    def units(self) -> list[Bank]:
+        """Return all banks' digits, in order: the units of a design with one at every bank."""
+        return list(product(*(range(self.design.counts[level]) for level in self.design.bank_levels)))
+
+    def general_values(self, number: int) -> Values:
+        """Return a general register: [lanes]."""
+        if number not in self.general:
+            raise TraceError(f"general register {number} holds nothing")
+        return self.general[number]
