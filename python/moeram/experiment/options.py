@@ -107,6 +107,10 @@ class RoutingOptions(Options):
             raise ValueError(
                 "routing.path is given but routing.source is synthetic; allowed: source: trace with a path"
             )
+        if self.source == "trace" and self.synthetic != SyntheticOptions():
+            raise ValueError("routing.synthetic is given but routing.source is trace; allowed: source: synthetic")
+        if self.source == "synthetic" and self.format != "auto":
+            raise ValueError("routing.format is given but routing.source is synthetic; allowed: source: trace")
         return self
 
 

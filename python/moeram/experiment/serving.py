@@ -12,6 +12,7 @@ import numpy as np
 from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.prepare import topic_confusion
 from moeram.experiment.serving_options import ServingExperiment
+from moeram.experiment.serving_uses import check_uses
 from moeram.experiment.sources import open_source
 from moeram.hardware import load_system, require_near_memory
 from moeram.hardware.cycle import CycleOptions
@@ -120,7 +121,7 @@ def make_pricer(
     experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource
 ) -> StepPricer:
     """Return the pricer of a serving system."""
-    _check_measured(experiment, system)
+    check_uses(experiment, system)
     routed = RoutedTokens(source, seed=experiment.seed)
     if system.kind == "near_memory":
         return _near_memory(experiment, model, system, source, routed)
@@ -136,21 +137,6 @@ def make_pricer(
     return GpuPimPricer(
         model, cost, load_memory(system.memory), system.network(), routed, make_schedule(policy, options), system.gpu_pim
     )
-
-
-def _check_measured(experiment: ServingExperiment, system: ServingSystem) -> None:
-    """Refuse options of measured tables that would change nothing."""
-    if experiment.measured and system.kind == "near_memory":
-        raise ConfigError(f"measured: tables are of GPUs with memory of their own, {system.name} reads its chips over a link")
-    if not experiment.measured and experiment.measured_distribution is not None:
-        raise ConfigError("measured_distribution is given, but no measured tables are")
-    if not experiment.measured and experiment.outside_measured != "refuse":
-        raise ConfigError("outside_measured is given, but no measured tables are")
-    if system.kind == "gpu_pim" and experiment.measured_distribution not in (None, "balanced"):
-        raise ConfigError(
-            f"measured_distribution: given {experiment.measured_distribution!r}; experts are told apart by layers that use all of "
-            "them alike, allowed: balanced"
-        )
 
 
 def _near_memory(

@@ -19,11 +19,15 @@ KINDS = {"bank_units": PimMemory, "logic_units": LogicMemory}
 
 
 class ComputingMemory(Protocol):
-    """The memory of one GPU as pricers see it; times of Priced are int64, experts and caches lie over all of it."""
+    """The memory of one GPU as pricers see it; times of Priced are int64, experts and caches lie over all of it.
+
+    external_gb_per_s: what the GPU reads and writes at most.
+    """
 
     name: str
     stacks: int
     capacity_bytes: int
+    external_gb_per_s: float
 
     @property
     def reads_weights_for_each_token(self) -> bool:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from moeram.model import MoEModel
 from moeram.options import Options
@@ -15,6 +15,11 @@ from moeram.routing.source import check_draw, read_only
 from moeram.routing.statistics import count_selections
 
 _WEIGHT_STREAM, _RANKING_STREAM, _HELD_OUT_STREAM = 1, 2, 3
+
+_ONLY_OF = {
+    "zipf_exponent": "zipf", "popularity_sigma": "lognormal", "bimodal_sigma": "bimodal", "cold_share": "bimodal",
+    "cold_depth": "bimodal",
+}  # fmt: skip
 
 
 class SyntheticOptions(Options):
@@ -45,6 +50,13 @@ class SyntheticOptions(Options):
         if not value or not all(0 <= sigma <= 10 for sigma in value):
             raise ValueError("at least one number, each in 0..10")
         return value
+
+    @model_validator(mode="after")
+    def _of_this_popularity(self) -> SyntheticOptions:
+        for name, popularity in _ONLY_OF.items():
+            if popularity != self.popularity and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is given but popularity is {self.popularity}; allowed: popularity: {popularity}")
+        return self
 
 
 # Fits to the shares that the Sieve paper publishes; for models of 128 experts and top-8, 128 and top-4, 512 and

@@ -55,6 +55,19 @@ class ServingSystem(Options):
             raise ValueError(f"a system of kind {self.kind} takes {needed}, memory is {self.memory!r}")
         return self
 
+    @model_validator(mode="after")
+    def _options_of_its_kind(self) -> ServingSystem:
+        default = type(self).model_fields
+        of_kind = {"experts": "gpus", "gpu_pim": "gpu_pim", "near_memory": "near_memory"}
+        for name, kind in of_kind.items():
+            if self.kind != kind and getattr(self, name) != default[name].default:
+                raise ValueError(f"{name} is given, but the system is of kind {self.kind}, allowed: kind {kind}")
+        if self.kind == "near_memory" and self.memory_efficiency is not None:
+            raise ValueError(
+                "memory_efficiency is given, but processors of kind near_memory read over a link, allowed: near_memory.link_efficiency"
+            )
+        return self
+
     def one_gpu(self) -> Gpu:
         """Return its GPU with the efficiencies of the system."""
         given = {"compute_efficiency": self.compute_efficiency, "memory_efficiency": self.memory_efficiency}

@@ -64,7 +64,9 @@ class GpuPimPricer:
         self.gpus = network.topology.nodes
         if model.experts % self.gpus:
             raise ConfigError(f"experts: {model.experts} experts cannot be dealt out evenly to {self.gpus} GPUs")
-        gpu = cost.gpu
+        # Its memory is that which computes, whatever the GPU is sold with.
+        gpu = cost.gpu.model_copy(update={"memory_gb_per_s": memory.external_gb_per_s})
+        cost = GpuCost(gpu, cost.tables, outside=cost.outside)
         self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
         self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
         self._work = ModelWork(model)

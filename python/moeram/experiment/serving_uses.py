@@ -1,0 +1,58 @@
+"""Options of a serving experiment that would change nothing are refused, with what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from moeram.errors import ConfigError
+from moeram.experiment.options import TopicPredictionOptions
+from moeram.experiment.serving_options import PlacementOptions, ScheduleOptions, ServingExperiment
+from moeram.serving.batching import BatchingOptions
+from moeram.serving.system import ServingSystem
+
+_UNUSED_BATCHING = {
+    "slo_ttft_ms": ("policy", "batching.policy: same_topic"),
+    "slo_share": ("policy", "batching.policy: same_topic"),
+    "acceptance": ("draft_tokens", "batching.draft_tokens above 0"),
+}
+
+
+def check_uses(experiment: ServingExperiment, system: ServingSystem) -> None:
+    """Refuse options that differ from their defaults where nothing reads them; `threads` and `reuse` never change a result.
+
+    Raises:
+        ConfigError: all of them at once.
+    """
+    complaints = list(_complaints(experiment, system))
+    if complaints:
+        raise ConfigError("\n".join(complaints))
+
+
+def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterator[str]:
+    kind = f"{system.name} is of kind {system.kind}"
+    if system.kind != "gpu_pim" and experiment.schedule != ScheduleOptions():
+        yield f"schedule: given, but {kind}, where nobody chooses who computes an expert; allowed: kind gpu_pim"
+    if system.kind != "near_memory" and experiment.placement != PlacementOptions():
+        yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory"
+    by_topic = experiment.batching.policy == "same_topic" or system.kind == "near_memory"
+    if not by_topic and experiment.topic_prediction != TopicPredictionOptions():
+        yield f"topic_prediction: given, but nothing goes by topics: {kind} and batching is {experiment.batching.policy}"
+    batching, default = experiment.batching, BatchingOptions()
+    for name, (by, needed) in _UNUSED_BATCHING.items():
+        if getattr(batching, name) != getattr(default, name) and getattr(batching, by) == getattr(default, by):
+            yield f"batching.{name}: given, but it needs {needed}"
+    yield from _measured(experiment, system)
+
+
+def _measured(experiment: ServingExperiment, system: ServingSystem) -> Iterator[str]:
+    if experiment.measured and system.kind == "near_memory":
+        yield f"measured: tables are of GPUs with memory of their own, {system.name} reads its chips over a link"
+    if not experiment.measured and experiment.measured_distribution is not None:
+        yield "measured_distribution: given, but no measured tables are"
+    if not experiment.measured and experiment.outside_measured != "refuse":
+        yield "outside_measured: given, but no measured tables are"
+    if system.kind == "gpu_pim" and experiment.measured_distribution not in (None, "balanced"):
+        yield (
+            f"measured_distribution: given {experiment.measured_distribution!r}; experts are told apart by layers that use all of "
+            "them alike, allowed: balanced"
+        )
