@@ -41,7 +41,8 @@ def test_every_shipped_system_loads_with_its_parts(name):
 @pytest.mark.parametrize("name", ["duplex_x4", "hbm3_attacc_x8", "b200_pim_x4", "b200_x8"])
 @pytest.mark.parametrize("policy", ["sieve", "all_experts", "gpu_only"])
 def test_no_port_and_no_part_is_used_beyond_its_peak(name, policy):
-    result = run_serving(small("qwen3_sieve", system=name, **{"schedule.policy": policy, "requests.rate_per_s": 1000}))
+    chosen = {} if name == "b200_x8" else {"schedule.policy": policy}
+    result = run_serving(small("qwen3_sieve", system=name, **chosen, **{"requests.rate_per_s": 1000}))
     for row in (*result["s_mbu"].rows(), *result["s_mfu"].rows()):
         assert all(
             0 <= value <= 1 for column, value in row.items() if column in ("s_mbu", "s_mbu_mean", "mbu_moved", "s_mfu")
