@@ -38,11 +38,34 @@ py::dict run_queued(const std::string& path, const std::string& folder, const st
   return out;
 }
 
+py::object operand_of(const MicroOperand& operand) { return py::make_tuple(operand.name, operand.index); }
+
+// Operation, operands (name, register) from the destination on, and whether it cuts at zero; None where the units do nothing.
+py::object step_of(const MicroStep& step) {
+  if (step.operation.empty()) return py::none();
+  py::list operands;
+  for (const auto& operand : step.operands) operands.append(operand_of(operand));
+  return py::make_tuple(step.operation, operands, step.relu);
+}
+
+// One entry for each column command of a program, in its order.
+py::list lowered_program(const std::string& path, const std::string& folder) {
+  const QueuedRun run(Params::from_file(path), false, folder);
+  py::list out;
+  run.lower([&](const LoweredStep& step) {
+    const Instruction& instruction = *step.instruction;
+    const std::string& words = run.instructions().operations[static_cast<std::size_t>(instruction.operation)].words;
+    out.append(py::make_tuple(instruction.line, step.channel, words, instruction.bank, instruction.row, step.column, run.trace().text_of(instruction), step_of(step.micro)));
+  });
+  return out;
+}
+
 }  // namespace
 
 void bind_queued(py::module_& module) {
   module.def("run_queued", &run_queued, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("command_trace") = "", py::arg("strict") = false,
              py::arg("skip") = true);
+  module.def("lowered_program", &lowered_program, py::arg("path"), py::kw_only(), py::arg("folder") = "");
 }
 
 }  // namespace moeram::bind

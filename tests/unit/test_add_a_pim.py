@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from moeram.errors import ConfigError, TraceError
+from moeram.errors import ConfigError, EngineError, TraceError
 from moeram.hardware.cycle import load_core
 
 
@@ -79,3 +79,10 @@ def test_mistakes_in_a_program_are_named(page):
 def test_jumping_over_idle_cycles_changes_nothing(page):
     every_cycle = load_core().run_queued(str(page / "config.yaml"), folder=str(page), skip=False)
     assert run(page) == every_cycle
+
+
+def test_waiting_for_what_never_comes_is_an_error(page):
+    path = page / "my_pim.yaml"
+    path.write_text(path.read_text().replace("replies: [read, drain]", "replies: [read]"))
+    with pytest.raises(EngineError, match=r"program.txt:6: MY DRAIN waits for ever in channel 0: 1 of 1 replies never come.*'drain' must be among"):
+        run(page)

@@ -5,6 +5,7 @@
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/frontend/program_check.h"
 #include "moeram/frontend/trace_lines.h"
 
 namespace moeram {
@@ -15,7 +16,8 @@ using Field = InstructionSet::Field;
 const std::vector<std::pair<std::string, Field>>& field_names() {
   static const std::vector<std::pair<std::string, Field>> names = {{"gpr", Field::ignored}, {"opsize", Field::opsize}, {"mask", Field::mask},
                                                                    {"channel", Field::channel}, {"bank", Field::bank}, {"row", Field::row},
-                                                                   {"register", Field::register_number}, {"data", Field::data}};
+                                                                   {"column", Field::column}, {"register", Field::register_number}, {"data", Field::data},
+                                                                   {"text", Field::text}};
   return names;
 }
 
@@ -37,12 +39,32 @@ std::int64_t most_in_buffer(const Params& entry, const std::optional<Params>& un
   return buffers.integer(name) / unit->integer("access_bytes");
 }
 
+InstructionSet::Reaches reaches_of(const Params& entry) {
+  using Reaches = InstructionSet::Reaches;
+  static const std::vector<std::pair<std::string, Reaches>> words = {{"read", Reaches::read}, {"write", Reaches::write}, {"program", Reaches::program}, {"control", Reaches::control}};
+  if (!entry.has("reaches_units_by")) return Reaches::nothing;
+  const std::string word = entry.text("reaches_units_by");
+  std::vector<std::string> known;
+  for (const auto& [name, reaches] : words) {
+    if (name == word) return reaches;
+    known.push_back(name);
+  }
+  entry.child("reaches_units_by").fail("'" + word + "' is unknown" + did_you_mean(word, known));
+}
+
 InstructionSet::Operation read_operation(const Params& entry, const std::string& words, const std::optional<Params>& unit, const Spec& spec) {
   InstructionSet::Operation operation;
   operation.words = words;
   operation.statistic = entry.text("statistic");
   for (const auto& item : entry.list("fields")) operation.fields.push_back(field_of(item));
+  for (std::size_t i = 0; i + 1 < operation.fields.size(); ++i) {
+    if (operation.fields[i] == Field::text) entry.child("fields").fail("text is the last field");
+  }
   operation.column = static_cast<std::int32_t>(entry.integer("column", 0));
+  operation.bank = static_cast<std::int32_t>(entry.integer("bank", -1));
+  operation.row = entry.integer("row", -1);
+  for (const auto& item : entry.list("banks")) operation.banks.push_back(item.as_integer());
+  operation.reaches = reaches_of(entry);
   operation.waits = entry.boolean("waits", false);
   operation.all_channels = entry.boolean("all_channels", false);
   operation.one_channel = entry.boolean("one_channel", false);
@@ -52,6 +74,8 @@ InstructionSet::Operation read_operation(const Params& entry, const std::string&
   if (!entry.has("request")) return operation;
   operation.request = spec.request(entry.text("request"));
   if (operation.request < 0) entry.child("request").fail("request '" + entry.text("request") + "' is unknown");
+  const Command& command = spec.commands[static_cast<std::size_t>(spec.requests[static_cast<std::size_t>(operation.request)].command)];
+  operation.closes = command.closing && !command.accessing;
   const auto has = [&](Field field) { return std::find(operation.fields.begin(), operation.fields.end(), field) != operation.fields.end(); };
   if (!operation.all_channels && !has(Field::mask) && !has(Field::channel)) entry.fail("names no channels: a field 'mask' or 'channel', or all_channels is expected");
   return operation;
@@ -66,8 +90,8 @@ class LineReader {
     }
   }
 
-  // What is wrong, or nothing.
-  std::string read(std::string_view line, Instruction& out) const {
+  // What is wrong, or nothing. `rest`: the instruction's text, if it has one.
+  std::string read(std::string_view line, Instruction& out, std::string_view& rest) const {
     const auto parts = split(line, delimiter_);
     if (parts.size() < 2) return "no operation of two words";
     std::string_view second = parts[1];
@@ -76,19 +100,27 @@ class LineReader {
     const auto found = names_.find(words);
     if (found == names_.end()) return "unknown operation" + did_you_mean(words, words_);
     const auto& operation = set_.operations[static_cast<std::size_t>(found->second)];
-    if (parts.size() - 2 != operation.fields.size()) {
+    const bool has_text = !operation.fields.empty() && operation.fields.back() == Field::text;
+    if (has_text ? parts.size() - 2 < operation.fields.size() : parts.size() - 2 != operation.fields.size()) {
       return words + " has " + std::to_string(operation.fields.size()) + " fields, found " + std::to_string(parts.size() - 2);
     }
     out = Instruction{};
     out.operation = found->second;
+    out.bank = operation.bank;
+    out.row = operation.row;
+    out.column = operation.column;
     if (operation.all_channels) out.mask = all_channels();
     for (std::size_t i = 0; i < operation.fields.size(); ++i) {
-      const std::string_view text = parts[i + 2];
+      std::string_view text = parts[i + 2];
+      if (operation.fields[i] == Field::text) {
+        rest = line.substr(static_cast<std::size_t>(text.data() - line.data()));
+        break;
+      }
       const auto value = text.starts_with("0x") || text.starts_with("0X") ? parse_integer(text) : parse_decimal(text);
       if (!value) return "'" + std::string(text.substr(0, 32)) + "' is no number";
       if (const std::string wrong = take(operation, operation.fields[i], *value, out); !wrong.empty()) return wrong;
     }
-    return "";
+    return check_columns(operation, out);
   }
 
  private:
@@ -105,12 +137,20 @@ class LineReader {
         return "";
       case Field::bank:
         if (value >= set_.banks) return outside("bank", set_.banks);
+        if (!operation.banks.empty() && std::find(operation.banks.begin(), operation.banks.end(), value) == operation.banks.end()) {
+          return operation.words + " does not go to bank " + std::to_string(value) + ", only to " + std::to_string(operation.banks.front()) + " to " + std::to_string(operation.banks.back());
+        }
         out.bank = static_cast<std::int32_t>(value);
         return "";
       case Field::row:
         if (value >= (set_.checks_sizes ? set_.rows : std::int64_t{1} << 31)) return outside("row", set_.checks_sizes ? set_.rows : std::int64_t{1} << 31);
         out.row = value;
         return "";
+      case Field::column:
+        if (value >= set_.columns) return outside("column", set_.columns);
+        out.column = static_cast<std::int32_t>(value);
+        return "";
+      case Field::text: return "";
       case Field::opsize:
         if (value < 1 || value > (1 << 24)) return outside("opsize", (1 << 24) + 1);
         if (set_.checks_sizes && operation.most > 0 && value > operation.most) {
@@ -125,6 +165,13 @@ class LineReader {
       case Field::data: out.data = value; return "";
     }
     return "";
+  }
+
+  // Columns that a line names lie in one row.
+  std::string check_columns(const InstructionSet::Operation& operation, const Instruction& out) const {
+    const bool named = std::find(operation.fields.begin(), operation.fields.end(), Field::column) != operation.fields.end();
+    if (!named || out.column + out.opsize <= set_.columns) return "";
+    return std::to_string(out.opsize) + " columns from " + std::to_string(out.column) + " on leave the row, which has " + std::to_string(set_.columns);
   }
 
   std::string take_mask(const InstructionSet::Operation& operation, std::int64_t value, Instruction& out) const {
@@ -145,6 +192,28 @@ class LineReader {
 
 }  // namespace
 
+namespace {
+
+// Modes and microcode: which operations stand where, and what reaches the units.
+void read_unit_rules(const Params& instructions, const std::optional<Params>& unit, InstructionSet& set) {
+  const Params operations = instructions.child("operations");
+  if (const auto modes = instructions.optional_child("modes")) {
+    set.modes = read_mode_rules(*modes, operations.keys());
+    if (modes->has("running")) set.running = set.modes->find(modes->child("running"), modes->text("running"));
+  }
+  if (unit && unit->has("microcode")) set.microcode = read_micro_rules(unit->child("microcode"));
+  for (auto& operation : set.operations) {
+    const Params entry = operations.child(operation.words);
+    for (const auto& item : entry.list("modes")) {
+      if (!set.modes) item.fail("this standard declares no modes");
+      operation.modes.push_back(set.modes->find(item, item.as_text()));
+    }
+    if (operation.reaches != InstructionSet::Reaches::nothing && !set.microcode) entry.child("reaches_units_by").fail("the standard has no section 'unit.microcode'");
+  }
+}
+
+}  // namespace
+
 InstructionSet read_instruction_set(const Params& instructions, const std::optional<Params>& unit, const Spec& spec) {
   const std::string syntax = instructions.text("syntax");
   if (syntax != "fields") instructions.child("syntax").fail("this trace needs instructions of the syntax 'fields'");
@@ -160,6 +229,7 @@ InstructionSet read_instruction_set(const Params& instructions, const std::optio
   set.banks = spec.banks();
   set.bank_level = spec.bank_level;
   set.rows = spec.counts[static_cast<std::size_t>(spec.row_level)];
+  set.columns = spec.counts[static_cast<std::size_t>(spec.column_level)] / spec.prefetch;
   set.bank_counts.assign(spec.counts.begin(), spec.counts.begin() + spec.bank_level + 1);
   set.cycle_names.assign(spec.requests.size(), "");
   set.cycle_names[0] = "R";
@@ -171,20 +241,33 @@ InstructionSet read_instruction_set(const Params& instructions, const std::optio
     if (operation.request > 1) set.cycle_names[static_cast<std::size_t>(operation.request)] = operation.statistic;
     if (operation.row_register >= static_cast<int>(set.registers.size())) operations.child(words).child("row_register").fail("there are only " + std::to_string(set.registers.size()) + " registers");
   }
+  read_unit_rules(instructions, unit, set);
   if (const auto unread = instructions.unread(); !unread.empty()) unread.front().fail("key '" + unread.front().key() + "' is unknown in instructions");
   return set;
 }
 
-std::vector<Instruction> read_instruction_trace(const std::string& path, const InstructionSet& set, char delimiter) {
+InstructionTrace read_instruction_trace(const std::string& path, const InstructionSet& set, char delimiter) {
   const LineReader reader(set, delimiter);
-  std::vector<Instruction> trace;
+  InstructionTrace trace{path, {}, {}};
+  ProgramCheck check(set);
+  std::int32_t number = 0;
   for_each_trace_line(path, "an operation of two words and its fields, numbers decimal or 0x hexadecimal", [&](std::string_view line) -> std::string {
+    ++number;
     if (line.starts_with('#')) return "";
-    return reader.read(line, trace.emplace_back());
+    Instruction& instruction = trace.instructions.emplace_back();
+    std::string_view text;
+    if (const std::string wrong = reader.read(line, instruction, text); !wrong.empty()) return wrong;
+    instruction.line = number;
+    if (!text.empty()) {
+      instruction.text = static_cast<std::int32_t>(trace.texts.size());
+      trace.texts.emplace_back(text);
+    }
+    return check.take(instruction, trace.text_of(instruction));
   });
-  if (trace.empty() || set.operations[static_cast<std::size_t>(trace.back().operation)].words != set.end) {
+  if (trace.instructions.empty() || set.operations[static_cast<std::size_t>(trace.instructions.back().operation)].words != set.end) {
     throw TraceError(path + ": the trace does not end with '" + set.end + "'");
   }
+  if (const std::string wrong = check.finish(); !wrong.empty()) throw TraceError(path + ":" + std::to_string(number) + ": " + wrong);
   return trace;
 }
 

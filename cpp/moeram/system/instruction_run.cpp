@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "moeram/base/errors.h"
+
 namespace moeram {
 namespace {
 
@@ -29,7 +31,9 @@ class Engine : public ReadSink {
       done = std::max(done, feed(request, channel, instruction.opsize, cycle));
     }
     if (!operation.waits) return done;
-    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) done = std::max(done, await(std::countr_zero(mask), instruction.opsize));
+    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) {
+      done = std::max(done, await(operation, std::countr_zero(mask), instruction.opsize));
+    }
     return done;
   }
 
@@ -48,7 +52,7 @@ class Engine : public ReadSink {
     const auto row_level = static_cast<std::size_t>(set_.bank_level + 1);
     request.address[row_level] = static_cast<std::int32_t>(
         operation.row_register >= 0 ? operation.row_base + registers_[static_cast<std::size_t>(operation.row_register)] : instruction.row);
-    request.address[row_level + 1] = operation.column;
+    request.address[row_level + 1] = instruction.column;
     return request;
   }
 
@@ -63,10 +67,18 @@ class Engine : public ReadSink {
     return taken == offered ? cycle : (taken - 1) * ratio_ + 1;
   }
 
-  // The cycle in which the last reply of a channel came.
-  Cycle await(int number, int count) {
+  // The cycle in which the last reply of a channel came. Throws EngineError if it never will.
+  Cycle await(const InstructionSet::Operation& operation, int number, int count) {
     QueuedController& channel = *memory_.channels()[static_cast<std::size_t>(number)];
-    while (replies_[static_cast<std::size_t>(number)] < count) channel.step();
+    const std::int64_t& replies = replies_[static_cast<std::size_t>(number)];
+    while (replies < count) {
+      if (channel.drained()) {
+        throw EngineError(operation.words + " waits for ever in channel " + std::to_string(number) + ": " + std::to_string(count - replies) + " of " +
+                          std::to_string(count) + " replies never come, and nothing is on its way; '" +
+                          memory_.spec().requests[static_cast<std::size_t>(operation.request)].name + "' must be among the controller's replies or markers");
+      }
+      channel.step();
+    }
     return (channel.now() - 1) * ratio_;
   }
 
@@ -77,10 +89,20 @@ class Engine : public ReadSink {
   std::vector<std::int64_t> replies_;  // [channel] to the instruction at hand
 };
 
+// What stops the engine is said with the line that waited.
+Cycle play_line(Engine& engine, const InstructionTrace& program, const Instruction& instruction, Cycle cycle) {
+  try {
+    return engine.play(instruction, cycle);
+  } catch (const EngineError& error) {
+    throw EngineError(program.path + ":" + std::to_string(instruction.line) + ": " + error.what());
+  }
+}
+
 }  // namespace
 
-QueuedResult play_instructions(const InstructionSet& set, const std::vector<Instruction>& trace, QueuedMemory& memory, ClockRatio ratio,
+QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace& program, QueuedMemory& memory, ClockRatio ratio,
                                std::int64_t channel_ratio) {
+  const auto& trace = program.instructions;
   Engine engine(set, memory, channel_ratio);
   std::vector<std::int64_t> played(set.operations.size(), 0);
   const auto capacity = static_cast<std::size_t>(set.queue);
@@ -92,7 +114,7 @@ QueuedResult play_instructions(const InstructionSet& set, const std::vector<Inst
     const std::int64_t first = tick + 1;
     tick = i < capacity ? first : std::max(first, done[i - capacity] * ratio.frontend / ratio.memory + 1);
     stalls += tick - first;
-    const Cycle end = engine.play(trace[i], std::max(cycle, ceil_div(tick * ratio.memory, ratio.frontend)));
+    const Cycle end = play_line(engine, program, trace[i], std::max(cycle, ceil_div(tick * ratio.memory, ratio.frontend)));
     if (!done.empty()) done[i] = end;
     cycle = end + 1;
     ++played[static_cast<std::size_t>(trace[i].operation)];

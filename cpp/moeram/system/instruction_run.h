@@ -11,7 +11,7 @@ namespace moeram {
 // One instruction a cycle of the engine; its requests go to their channels column by column, and what a channel refuses is offered again
 // in every cycle. The next instruction follows when everything is sent and, where it waits, completed. Channels tick in the engine's
 // cycles 0, `channel_ratio`, ... Between they do not see each other, so each is brought forward only when it is offered something.
-QueuedResult play_instructions(const InstructionSet& set, const std::vector<Instruction>& trace, QueuedMemory& memory, ClockRatio ratio,
+QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace& trace, QueuedMemory& memory, ClockRatio ratio,
                                std::int64_t channel_ratio);
 
 }  // namespace moeram

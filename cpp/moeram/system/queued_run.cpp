@@ -147,8 +147,8 @@ void QueuedRun::read_frontend(const Params& config) {
   const auto unit = standard_->sections.find("unit");
   set_ = std::make_unique<InstructionSet>(
       read_instruction_set(section->second, unit == standard_->sections.end() ? std::nullopt : std::optional(unit->second), memory_->spec()));
-  auto trace = std::make_shared<std::vector<Instruction>>(read_instruction_trace(path, *set_, delimiter.front()));
-  play_ = [this, trace, ratio] { return play_instructions(*set_, *trace, *memory_, ratio_, ratio); };
+  trace_ = read_instruction_trace(path, *set_, delimiter.front());
+  play_ = [this, ratio] { return play_instructions(*set_, trace_, *memory_, ratio_, ratio); };
 }
 
 // Accepted requests by kind; fences are not counted.
@@ -179,6 +179,12 @@ void QueuedRun::run(bool skip) {
   for (auto& channel : memory_->channels()) channel->set_skip(skip);
   result_ = play_();
   memory_->finish();
+}
+
+void QueuedRun::lower(const ProgramCheck::Sink& sink) const {
+  if (!set_) throw ConfigError("only programs of instructions can be lowered; " + dialect_ + " takes addresses");
+  ProgramCheck check(*set_);
+  for (const auto& instruction : trace_.instructions) check.take(instruction, trace_.text_of(instruction), sink);
 }
 
 QueuedRun::Named QueuedRun::command_counts(const QueuedController& channel) const {

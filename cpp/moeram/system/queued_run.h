@@ -10,6 +10,7 @@
 #include "moeram/controller/queued_controller.h"
 #include "moeram/dram/standard.h"
 #include "moeram/frontend/instruction_trace.h"
+#include "moeram/frontend/program_check.h"
 #include "moeram/frontend/request_source.h"
 #include "moeram/mapping/address_mapper.h"
 #include "moeram/system/memory_system.h"
@@ -48,6 +49,11 @@ class QueuedRun : public SimulatorRun {
   void run(bool skip) override;
   std::string statistics() const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
+  // Every column command of the program in its own order, channel by channel in each instruction. Throws ConfigError where the trace is
+  // no program of instructions.
+  void lower(const ProgramCheck::Sink& sink) const;
+  const InstructionTrace& trace() const { return trace_; }
+  const InstructionSet& instructions() const { return *set_; }
   using Named = std::vector<std::pair<std::string, std::int64_t>>;
   Named command_counts(const QueuedController& channel) const;   // commands that were issued
   Named cycle_statistics(const QueuedController& channel) const;
@@ -67,6 +73,7 @@ class QueuedRun : public SimulatorRun {
   std::unique_ptr<QueuedMemory> memory_;
   std::unique_ptr<AddressMapper> mapper_;
   std::unique_ptr<InstructionSet> set_;
+  InstructionTrace trace_;
   std::function<QueuedResult()> play_;  // the front end
   ClockRatio ratio_;
   std::vector<std::string> warnings_;

@@ -6,15 +6,11 @@ opened and the vector is written, all banks multiply column by column, results a
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from moeram.errors import ConfigError
-from moeram.hardware.cycle import load_core
 from moeram.hardware.pim_memory import MatrixCut, PimMemory
+from moeram.hardware.program_runs import play_program
 from moeram.model import MoEModel
 
 STANDARD = "HBM3@sieve"
@@ -110,19 +106,6 @@ def run_program(memory: PimMemory, trace: str, refresh: bool = True) -> dict[str
     """
     if memory.banks_per_pseudochannel % _BANKS_OF_GROUP:
         raise ConfigError(f"{memory.name}: {STANDARD} opens banks in groups of {_BANKS_OF_GROUP}")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "trace.txt").write_text(trace, encoding="utf-8")
-        path = Path(folder, "config.yaml")
-        path.write_text(yaml.safe_dump(_configuration(memory, refresh)), encoding="utf-8")
-        return load_core().run_queued(str(path), folder=folder)
-
-
-def token_ps_by_engine(memory: PimMemory, model: MoEModel, tokens: int = 64) -> float:
-    """Mean time of one token through one expert, of a chain long enough to meet refreshes (64 tokens: 15 us and more)."""
-    return run_program(memory, expert_program(memory, model, tokens))["memory_system_cycles"] * memory.tck_ps / tokens
-
-
-def _configuration(memory: PimMemory, refresh: bool) -> dict[str, Any]:
     cycles_per_ns = 1000 / memory.tck_ps
     timing = {
         "preset": "HBM3E_8000Mbps", "nRCD": memory.nrcd, "nRP": memory.nrp, "nCL": memory.ncl, "nCCDS": memory.nccd_s, "nCCDL": memory.nccd_l,
@@ -134,17 +117,9 @@ def _configuration(memory: PimMemory, refresh: bool) -> dict[str, Any]:
         "bankgroup": memory.banks_per_pseudochannel // _BANKS_OF_GROUP,
         "column": memory.row_bytes // _DQ_BYTES,
     }
-    return {
-        "Frontend": {"impl": "AiMTrace", "path": "trace.txt", "clock_ratio": 1},
-        "MemorySystem": {
-            "impl": "AiMDRAM",
-            "clock_ratio": 1,
-            "DRAM": {"impl": STANDARD, "org": organization, "timing": timing},
-            "Controller": {
-                "impl": "AiM",
-                "Scheduler": {"impl": "FRFCFS"},
-                "RefreshManager": {"impl": "AllBank" if refresh else "No"},
-            },
-            "AddrMapper": {"impl": "RoBaRaCoCh"},
-        },
-    }
+    return play_program(STANDARD, trace, organization=organization, timing=timing, refresh=refresh)
+
+
+def token_ps_by_engine(memory: PimMemory, model: MoEModel, tokens: int = 64) -> float:
+    """Mean time of one token through one expert, of a chain long enough to meet refreshes (64 tokens: 15 us and more)."""
+    return run_program(memory, expert_program(memory, model, tokens))["memory_system_cycles"] * memory.tck_ps / tokens
