@@ -7,7 +7,7 @@ import random
 import pytest
 
 from moeram.hardware.cycle import load_core
-from moeram.hardware.hbm_pim import Program
+from moeram.pim.hbm_pim import Program
 
 from .lockstep_rules import Rules, check
 
@@ -53,7 +53,9 @@ def test_every_bank_keeps_its_times(tmp_path, seed):
     (tmp_path / "trace.txt").write_text(mix(seed))
 
     def play(name, **options):
-        return load_core().run_queued(str(tmp_path / "config.yaml"), folder=str(tmp_path), command_trace=str(tmp_path / name), **options)
+        return load_core().run_queued(
+            str(tmp_path / "config.yaml"), folder=str(tmp_path), command_trace=str(tmp_path / name), **options
+        )
 
     result = play("commands")
     commands = (tmp_path / "commands.ch0").read_text()

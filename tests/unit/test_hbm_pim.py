@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from moeram.errors import CapacityError, ConfigError, TraceError
-from moeram.hardware import hbm_pim
 from moeram.hardware.cycle import load_core
-from moeram.hardware.hbm_pim import GemvShape, Program, elementwise, gemv, host_stream, lower, run
+from moeram.pim import hbm_pim
+from moeram.pim.hbm_pim import GemvShape, Program, elementwise, gemv, host_stream, lower, run
 
 # samsung_hbm_pim.md, Throughput: cycles of 64 pseudochannels with units and without.
 MEGA = 1 << 20
@@ -54,7 +54,9 @@ def test_elementwise_tiles_by_hand():
 
 def test_gemv_tiles_by_hand():
     def added(inputs):
-        return cycles(gemv(GemvShape(outputs=4096, inputs=inputs + 256)), False) - cycles(gemv(GemvShape(outputs=4096, inputs=inputs)), False)
+        return cycles(gemv(GemvShape(outputs=4096, inputs=inputs + 256)), False) - cycles(
+            gemv(GemvShape(outputs=4096, inputs=inputs)), False
+        )
 
     row = 31 * 4
     rows = row + AGAIN + 14 + 14 + row
@@ -135,16 +137,22 @@ def refused(microcode, *lines, leave=True):
 def test_commands_in_the_wrong_mode_are_named_with_their_line():
     program = Program()
     program.lines = ["PIM RD 8 1 0 0 0"]
-    with pytest.raises(TraceError, match=r"trace.txt:1: PIM RD needs mode HAB or HAB_PIM, and the mode is SB from the beginning"):
+    with pytest.raises(
+        TraceError, match=r"program.txt:1: PIM RD needs mode HAB or HAB_PIM, and the mode is SB from the beginning"
+    ):
         run(program)
     message = refused(["EXIT"], "MEM RD 1 1 3 0 0")
-    assert f"trace.txt:{ENTER + 2}: MEM RD needs mode SB, and the mode is HAB since line {ENTER}" in message
+    assert f"program.txt:{ENTER + 2}: MEM RD needs mode SB, and the mode is HAB since line {ENTER}" in message
     assert "needs mode HAB, and the mode is HAB_PIM" in refused(["EXIT"], "PIM SET 1 on", "PIM CRF 1 4 EXIT")
-    assert "the program ends in mode HAB, not in SB" in refused(["EXIT"], leave=False) or "PIM END" in refused(["EXIT"], leave=False)
+    assert "the program ends in mode HAB, not in SB" in refused(["EXIT"], leave=False) or "PIM END" in refused(
+        ["EXIT"], leave=False
+    )
 
 
 def test_the_way_back_closes_the_rows_that_it_opened():
-    assert "row 8191 is not open in bank 0; the program used row 5 last" in refused(["EXIT"], "PIM RD 1 1 0 5 0", "PIM CLOSE 1 0 0x1fff")
+    assert "row 8191 is not open in bank 0; the program used row 5 last" in refused(
+        ["EXIT"], "PIM RD 1 1 0 5 0", "PIM CLOSE 1 0 0x1fff"
+    )
     assert "PIM RD does not go to bank 2, only to 0 to 1" in refused(["EXIT"], "PIM RD 1 1 2 5 0")
     assert "2 columns from 31 on leave the row" in refused(["EXIT"], "PIM RD 2 1 0 5 31")
 
@@ -169,18 +177,24 @@ def test_the_way_back_closes_the_rows_that_it_opened():
 )
 def test_microcode_out_of_bounds_is_named(microcode, message):
     text = refused(microcode)
-    assert f"trace.txt:{ENTER + 1}: " in text
+    assert f"program.txt:{ENTER + 1}: " in text
     assert message in text
 
 
 def test_programs_that_cannot_end_are_named():
     one = "PIM RD 1 1 0 0 0"
-    assert "EXIT was never reached: the program stands at slot 0 (NOP 7)" in refused(["NOP 7", "EXIT"], "PIM SET 1 on", one, "PIM SET 1 off")
+    assert "EXIT was never reached: the program stands at slot 0 (NOP 7)" in refused(
+        ["NOP 7", "EXIT"], "PIM SET 1 on", one, "PIM SET 1 off"
+    )
     assert "slot 1, which was never loaded; EXIT is missing" in refused(["NOP 0"], "PIM SET 1 on", one)
     loops = ["NOP 0", *["JUMP 1 65535"] * 20, "EXIT"]
-    assert "EXIT was never reached: the program stands at slot 0 (NOP 0)" in refused(loops, "PIM SET 1 on", *[one] * 99, "PIM SET 1 off")
+    assert "EXIT was never reached: the program stands at slot 0 (NOP 0)" in refused(
+        loops, "PIM SET 1 on", *[one] * 99, "PIM SET 1 off"
+    )
     fill = ["FILL GRF_A EVEN_BANK", "EXIT"]
-    assert "names EVEN_BANK, but the command goes to the other bank" in refused(fill, "PIM SET 1 on", "PIM RD 1 1 1 0 0")
+    assert "names EVEN_BANK, but the command goes to the other bank" in refused(
+        fill, "PIM SET 1 on", "PIM RD 1 1 1 0 0"
+    )
     assert "reads EVEN_BANK, but the command is a write" in refused(fill, "PIM SET 1 on", "PIM WR 1 1 0 0 0")
     assert "one of 'on' and 'off'" in refused(fill, "PIM SET 1 zero_a")
     assert "'of' is unknown" in refused(fill, "PIM SET 1 of")
@@ -190,12 +204,21 @@ def test_programs_that_cannot_end_are_named():
 
 
 def steps(program):
-    return [entry[7] for entry in lower(program) if entry[2] in ("PIM RD", "PIM WR")]
+    return [command.step for command in lower(program) if command.words in ("PIM RD", "PIM WR")]
 
 
 def test_loops_and_automatic_registers():
     program = Program()
-    program.enter(["FILL GRF_A EVEN_BANK", "MAC GRF_B GRF_A EVEN_BANK AUTO", "JUMP 1 7", "MUL GRF_A[2] GRF_A[1] SRF_M[3]", "NOP 7", "EXIT"])
+    program.enter(
+        [
+            "FILL GRF_A EVEN_BANK",
+            "MAC GRF_B GRF_A EVEN_BANK AUTO",
+            "JUMP 1 7",
+            "MUL GRF_A[2] GRF_A[1] SRF_M[3]",
+            "NOP 7",
+            "EXIT",
+        ]
+    )
     program.start()
     program.read(0, 6)
     for row in (10, 11):
@@ -222,10 +245,21 @@ def test_plain_moves_and_registers_of_the_host():
     program.write(1, 7, 9, 1)
     program.write(0, hbm_pim.SILENT_ROW, 0, 1)
     program.write_inputs("x")
-    program.lines += ["PIM WR 1 1 0 0x3fff 1", "PIM WR 1 1 0 0x3fff 0x1a", "PIM SET 1 on all_registers", "PIM SET 1 off", "PIM SET 1 on", "PIM SET 1 off"]
+    program.lines += [
+        "PIM WR 1 1 0 0x3fff 1",
+        "PIM WR 1 1 0 0x3fff 0x1a",
+        "PIM SET 1 on all_registers",
+        "PIM SET 1 off",
+        "PIM SET 1 on",
+        "PIM SET 1 off",
+    ]
     program.leave()
     done = steps(program)
-    assert done[:3] == [("MOV", [("GRF_A", 4), ("EVEN_BANK", -1)], False), ("MOV", [("GRF_A", 5), ("EVEN_BANK", -1)], False), ("MOV", [("ODD_BANK", -1), ("GRF_B", 1)], False)]
+    assert done[:3] == [
+        ("MOV", [("GRF_A", 4), ("EVEN_BANK", -1)], False),
+        ("MOV", [("GRF_A", 5), ("EVEN_BANK", -1)], False),
+        ("MOV", [("ODD_BANK", -1), ("GRF_B", 1)], False),
+    ]
     assert done[3] is None
     assert done[4:12] == [("DATA", [("GRF_A", i)], False) for i in range(8)]
     assert done[12:14] == [("DATA", [("SRF", 0)], False), ("DATA", [("GRF_B", 2)], False)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from moeram.errors import ConfigError
 from moeram.hardware.pim_memory import MatrixCut, PimMemory
-from moeram.hardware.program_runs import play_program
+from moeram.hardware.program_runs import ProgramMemory, play_program
 from moeram.model import MoEModel
 
 STANDARD = "HBM3@sieve"
@@ -117,7 +117,9 @@ def run_program(memory: PimMemory, trace: str, refresh: bool = True) -> dict[str
         "bankgroup": memory.banks_per_pseudochannel // _BANKS_OF_GROUP,
         "column": memory.row_bytes // _DQ_BYTES,
     }
-    return play_program(STANDARD, trace, organization=organization, timing=timing, refresh=refresh)
+    return play_program(
+        ProgramMemory(standard=STANDARD, organization=organization, timing=timing, refresh=refresh), trace
+    )
 
 
 def token_ps_by_engine(memory: PimMemory, model: MoEModel, tokens: int = 64) -> float:

@@ -1,9 +1,10 @@
-"""Instruction traces played on the cycle engine: one configuration for every standard that declares instructions."""
+"""Traces of standards that declare instructions, played on the cycle engine."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,54 +12,94 @@ import yaml
 
 from moeram.hardware.cycle import load_core
 
+# By the syntax of the instructions: front end, memory system, controller, scheduler, refresh, mapper, as those simulators name them.
+_DIALECTS = {
+    "fields": ("AiMTrace", "AiMDRAM", "AiM", "FRFCFS", "AllBank", "RoBaRaCoCh"),
+    "operation_address": ("PIMLoadStoreTrace", "PIMDRAM", "HBM3-PIM", "PIM", "AllBankHBM3", "HBM3-PIM"),
+}
 
-def play_program(
-    standard: str, trace: str, *, organization: dict[str, Any], timing: dict[str, Any], refresh: bool = True
-) -> dict[str, Any]:
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramMemory:
+    """The memory that a trace is for: a standard's name or file, presets and sizes as under `DRAM.org` and `DRAM.timing`."""
+
+    standard: str
+    organization: dict[str, Any]
+    timing: dict[str, Any]
+    syntax: str = "fields"
+    faults: str = "all"
+    refresh: bool = True
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what moeram-sim reads, for a trace in program.txt."""
+        frontend, system, controller, scheduler, refreshes, mapper = _DIALECTS[self.syntax]
+        is_file = self.standard.endswith((".yaml", ".yml"))
+        return {
+            "Frontend": {"impl": frontend, "path": "program.txt", "clock_ratio": 1},
+            "MemorySystem": {
+                "impl": system,
+                "clock_ratio": 1,
+                "DRAM": {
+                    "impl": str(Path(self.standard).resolve()) if is_file else self.standard,
+                    "org": self.organization,
+                    "timing": self.timing,
+                    "faults": self.faults,
+                },
+                "Controller": {
+                    "impl": controller,
+                    "Scheduler": {"impl": scheduler},
+                    "RefreshManager": {"impl": refreshes if self.refresh else "No"},
+                },
+                "AddrMapper": {"impl": mapper},
+            },
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoweredCommand:
+    """One column command of a program. bank: as the line names it, -1 if it does not.
+
+    step: what units that run microcode do with it, (operation, [(operand, register), ...], ReLU); None: nothing.
+    """
+
+    line: int
+    channel: int
+    words: str
+    bank: int
+    row: int
+    column: int
+    text: str = field(repr=False)
+    step: tuple[str, list[tuple[str, int]], bool] | None
+
+
+def play_program(memory: ProgramMemory, trace: str, *, command_trace: str | Path = "") -> dict[str, Any]:
     """Play the text of a trace: the engine's cycles, statistics and counts of commands by channel.
 
-    `organization`, `timing`: preset and sizes, as under `DRAM.org` and `DRAM.timing`.
+    Args:
+        command_trace: where every command goes, one file "<path>.ch<channel>" each.
 
     Raises:
         ConfigError, TraceError, EngineError: what the engine refuses, with the line of the trace.
     """
-    return _with_configuration(load_core().run_queued, standard, trace, organization, timing, refresh)
+    return _call(load_core().run_queued, memory, trace, command_trace=str(command_trace))
 
 
-def lower_program(
-    standard: str, trace: str, *, organization: dict[str, Any], timing: dict[str, Any]
-) -> list[tuple[Any, ...]]:
-    """Return every column command of a trace in its order: (line, channel, words, bank, row, column, text, step).
+def lower_program(memory: ProgramMemory, trace: str) -> list[LoweredCommand]:
+    """Return every column command of a trace in its order.
 
-    step: what units that run microcode do with it, (operation, [(operand, register), ...], ReLU), or None.
+    Raises:
+        ConfigError: a standard whose trace is no program of instructions. TraceError: a line that is wrong.
     """
-    return _with_configuration(load_core().lowered_program, standard, trace, organization, timing, True)
+    names = ("line", "channel", "words", "bank", "row", "column", "text", "step")
+    return [
+        LoweredCommand(**dict(zip(names, entry, strict=True)))
+        for entry in _call(load_core().lowered_program, memory, trace)
+    ]
 
 
-def _with_configuration(
-    call: Callable[..., Any],
-    standard: str,
-    trace: str,
-    organization: dict[str, Any],
-    timing: dict[str, Any],
-    refresh: bool,
-) -> Any:
-    configuration = {
-        "Frontend": {"impl": "AiMTrace", "path": "trace.txt", "clock_ratio": 1},
-        "MemorySystem": {
-            "impl": "AiMDRAM",
-            "clock_ratio": 1,
-            "DRAM": {"impl": standard, "org": organization, "timing": timing},
-            "Controller": {
-                "impl": "AiM",
-                "Scheduler": {"impl": "FRFCFS"},
-                "RefreshManager": {"impl": "AllBank" if refresh else "No"},
-            },
-            "AddrMapper": {"impl": "RoBaRaCoCh"},
-        },
-    }
+def _call(call: Callable[..., Any], memory: ProgramMemory, trace: str, **options: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "trace.txt").write_text(trace, encoding="utf-8")
+        Path(folder, "program.txt").write_text(trace, encoding="utf-8")
         path = Path(folder, "config.yaml")
-        path.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-        return call(str(path), folder=folder)
+        path.write_text(yaml.safe_dump(memory.configuration()), encoding="utf-8")
+        return call(str(path), folder=folder, **options)

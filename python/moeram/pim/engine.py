@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from moeram.errors import ConfigError
-from moeram.hardware.cycle import load_core
+from moeram.hardware.program_runs import ProgramMemory, play_program
 from moeram.pim.design import PimDesign
 from moeram.pim.kernels import Kernel
-
-# By the syntax of the instructions: front end, memory system, controller, scheduler, refresh, mapper, as those simulators name them.
-_DIALECTS = {
-    "fields": ("AiMTrace", "AiMDRAM", "AiM", "FRFCFS", "AllBank", "RoBaRaCoCh"),
-    "operation_address": ("PIMLoadStoreTrace", "PIMDRAM", "HBM3-PIM", "PIM", "AllBankHBM3", "HBM3-PIM"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +48,7 @@ def time_program(design: PimDesign, text: str, *, refresh: bool = True, command_
     Raises:
         TraceError: names the line that is wrong. EngineError: nothing can happen any more; names the blocked request.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "program.txt").write_text(text, encoding="ascii")
-        path = Path(folder, "config.yaml")
-        path.write_text(yaml.safe_dump(_configuration(design, refresh)), encoding="utf-8")
-        answer = load_core().run_queued(str(path), folder=folder, command_trace=str(command_trace))
+    answer = play_program(_memory(design, refresh), text, command_trace=command_trace)
     commands = {channel: counts for channel, counts in answer["command_counts_by_channel"].items() if counts}
     cycles = answer["memory_system_cycles"]
     return ProgramTimes(
@@ -85,35 +71,25 @@ def peak_cycles(kernel: Kernel, times: ProgramTimes) -> float:
         raise ConfigError(f"{design.standard} {kernel.name}: no work of multiplications to compare with")
     name = max(multiplying, key=lambda each: issued[design.command(each) or ""])
     command = design.command(name)
-    gap = max((row[3] for row in design.facts["rows"] if row[1] == row[2] == command and row[4] == 1 and not row[5]), default=1)
+    gap = max(
+        (row[3] for row in design.facts["rows"] if row[1] == row[2] == command and row[4] == 1 and not row[5]),
+        default=1,
+    )
     at_once = design.lanes_per_access * design.counts["channel"]
     for level in design.spans(name):
         at_once *= design.counts[level]
     return kernel.work / at_once * gap
 
 
-def _configuration(design: PimDesign, refresh: bool) -> dict[str, Any]:
-    frontend, system, controller, scheduler, refreshes, mapper = _DIALECTS[design.instructions["syntax"]]
-    standard = design.standard
-    return {
-        "Frontend": {"impl": frontend, "path": "program.txt", "clock_ratio": 1},
-        "MemorySystem": {
-            "impl": system,
-            "clock_ratio": 1,
-            "DRAM": {
-                "impl": str(Path(standard).resolve()) if standard.endswith((".yaml", ".yml")) else standard,
-                "org": {"preset": design.organization, **design.sizes},
-                "timing": {"preset": design.timing},
-                "faults": "all" if design.with_faults else "none",
-            },
-            "Controller": {
-                "impl": controller,
-                "Scheduler": {"impl": scheduler},
-                "RefreshManager": {"impl": refreshes if refresh else "No"},
-            },
-            "AddrMapper": {"impl": mapper},
-        },
-    }
+def _memory(design: PimDesign, refresh: bool) -> ProgramMemory:
+    return ProgramMemory(
+        standard=design.standard,
+        organization={"preset": design.organization, **design.sizes},
+        timing={"preset": design.timing},
+        syntax=design.instructions["syntax"],
+        faults="all" if design.with_faults else "none",
+        refresh=refresh,
+    )
 
 
 def _energy_nj(design: PimDesign, commands: dict[int, dict[str, int]], cycles: int) -> dict[str, float]:

@@ -7,11 +7,11 @@ an even and an odd bank; a column is 16 halves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moeram.errors import CapacityError, ConfigError
-from moeram.hardware.program_runs import lower_program, play_program
+from moeram.hardware.program_runs import LoweredCommand, ProgramMemory, lower_program, play_program
 
 STANDARD = "HBM2@hbm-pim"
 LANES, UNITS, REGISTERS = 16, 8, 8
@@ -23,7 +23,7 @@ _BANKS, _GROUPS = 16, 4
 SILENT_ROW = _PARK = 0x1000  # rows from here on have a meaning: none but the rows below takes operands
 _TO_ALL, _TO_ONE, _REGISTERS = 0x17FF, 0x1FFF, 0x3FFF
 _FIRST_INPUT = 8  # column of GRF_A in the register row
-_ORGANIZATION, _TIMING = {"preset": "HBM2_PIM"}, {"preset": "HBM2_2000Mbps"}
+_MEMORY = ProgramMemory(standard=STANDARD, organization={"preset": "HBM2_PIM"}, timing={"preset": "HBM2_2000Mbps"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,9 @@ class GemvShape:
         """Row and first column, in odd banks, of a tile's partial sums: one column of 16 lanes for each output."""
         row = 2 * self.output_tiles * self.input_tiles[EVEN] + output_tile // (ROW_COLUMNS // TILE)
         if row >= _PARK:
-            raise CapacityError(f"GEMV {self.outputs} x {self.inputs} needs {row} rows of a bank; {_PARK} lie below those with a meaning")
+            raise CapacityError(
+                f"GEMV {self.outputs} x {self.inputs} needs {row} rows of a bank; {_PARK} lie below those with a meaning"
+            )
         return row, output_tile % (ROW_COLUMNS // TILE) * TILE
 
 
@@ -171,7 +173,9 @@ def elementwise(operation: str, elements: int, pseudochannels: int = 64) -> Prog
     tiles, rows = element_tiles(elements, pseudochannels), vector_rows(elements, pseudochannels)
     operands = 1 if operation == "RELU" else 2
     if (operands + 1) * rows > _PARK:
-        raise CapacityError(f"{operation} of {elements} elements needs {(operands + 1) * rows} rows of a bank; {_PARK} lie below those with a meaning")
+        raise CapacityError(
+            f"{operation} of {elements} elements needs {(operands + 1) * rows} rows of a bank; {_PARK} lie below those with a meaning"
+        )
     program = Program()
     microcode = []
     for bank, registers in (("EVEN_BANK", "GRF_A"), ("ODD_BANK", "GRF_B")):
@@ -213,9 +217,9 @@ def _host_places() -> Iterator[str]:
 
 def run(program: Program, refresh: bool = True) -> dict[str, Any]:
     """Play a program on one pseudochannel of 2 Gb/s: cycles of 1 ns, statistics and counts of commands."""
-    return play_program(STANDARD, program.end(), organization=_ORGANIZATION, timing=_TIMING, refresh=refresh)
+    return play_program(replace(_MEMORY, refresh=refresh), program.end())
 
 
-def lower(program: Program) -> list[tuple[Any, ...]]:
-    """Every column command of a program and what it makes the units do (program_runs.lower_program)."""
-    return lower_program(STANDARD, program.end(), organization=_ORGANIZATION, timing=_TIMING)
+def lower(program: Program) -> list[LoweredCommand]:
+    """Every column command of a program and what it makes the units do."""
+    return lower_program(_MEMORY, program.end())
