@@ -93,6 +93,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "system.links.link_gb_per_s": (10, {}),
     "system.links.latency_ns": (9000, {}),
     "system.links.mode": ("event", {}),
+    "system.links.link_pj_per_bit": (9.0, {}),
     "system.compute_efficiency": (0.001, {}),
     "system.memory_efficiency": (0.3, {}),
     "system.experts": ("expert", {}),
@@ -203,8 +204,6 @@ def _changes(folder, kept, option, kind):
     if value in (TABLE, [TABLE]):
         path = str(wrong_topics(folder) if option.endswith("confusion") else table_of(folder, kind))
         value = [path] if value == [TABLE] else path
-    if kind == "gpu_pim" and option.startswith("cost."):
-        beside = {}
     before = unchanged(folder, kind, beside, kept)
     try:
         after = run(folder, kind, {**beside, option: value})

@@ -126,7 +126,7 @@ class Fixed:
     """Every step takes 1 ms or 2 ms with a prompt; a port of 1 byte a ps carries a quarter of the time and something uncounted."""
 
     kv_capacity_tokens = 10_000
-    peaks = Peaks(bytes_per_ps={"dram": 1.0, "idle": 5.0}, operations_per_ps={"unit": 2.0})
+    peaks = Peaks(bytes_per_ps={"dram": 1.0, "idle": 5.0}, operations_per_ps={"unit": 2.0}, waiting_w=0.0)
     too_much = 0
 
     def price(self, step):
@@ -162,7 +162,7 @@ def test_a_port_beyond_its_peak_is_an_error():
     pricer.too_much = PS
     with pytest.raises(EngineError, match=r"step 1: port dram is used 1\.6"):
         s_mbu_table(served(pricer))
-    pricer.peaks = Peaks(bytes_per_ps={"idle": 1.0}, operations_per_ps={})
+    pricer.peaks = Peaks(bytes_per_ps={"idle": 1.0}, operations_per_ps={}, waiting_w=0.0)
     with pytest.raises(EngineError, match="'dram', a port without a peak"):
         s_mbu_table(served(pricer))
 
@@ -191,7 +191,6 @@ def test_cost_of_a_token_by_hand():
     [
         ({"gpu_price_usd": None, "gpu_name": "b200"}, "price of b200 is not known; give it as cost.gpu_price_usd"),
         ({"memory": "stratum_l"}, "price of stratum_l is not known"),
-        ({"energy_per_token_j": None}, "energy of this system is not modelled"),
     ],
 )
 def test_an_unknown_price_is_refused(changed, message):

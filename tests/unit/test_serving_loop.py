@@ -21,7 +21,7 @@ class Constant:
 
     time_ps: int = MS
     kv_capacity_tokens: int = 1 << 40
-    peaks: Peaks = field(default_factory=lambda: Peaks(bytes_per_ps={}, operations_per_ps={}))
+    peaks: Peaks = field(default_factory=lambda: Peaks(bytes_per_ps={}, operations_per_ps={}, waiting_w=0.0))
     seen: list = field(default_factory=list)
 
     def price(self, step):

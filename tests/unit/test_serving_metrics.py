@@ -30,7 +30,7 @@ class Alternating:
     """Steps of 2 ms with a prompt, of 1 ms without; the memory works in half of each, the bound is half."""
 
     kv_capacity_tokens = 10_000
-    peaks = Peaks(bytes_per_ps={"dram": 1.0}, operations_per_ps={"unit": 2.0})
+    peaks = Peaks(bytes_per_ps={"dram": 1.0}, operations_per_ps={"unit": 2.0}, waiting_w=5e-3)
 
     def price(self, step):
         time_ps = 2 * MS if len(step.prefill) else MS
@@ -78,7 +78,8 @@ def test_throughput_and_goodput(record):
     assert row["bound_tokens_per_s"] == pytest.approx(6 / 8e-3)
     assert row["met_share"] == 1
     # 8 + 4 + 8 tokens through the model for 6 that came out.
-    assert row["energy_per_token_uj"] == pytest.approx(20 * 3 / 6)
+    assert row["energy_per_token_uj"] == row["work_energy_per_token_uj"] == pytest.approx(20 * 3 / 6)
+    assert row["run_energy_per_token_uj"] == pytest.approx((60 + 20) / 6)
     strict = next(throughput_table(record, gpus=1, ttft_limit_ms=3, tpot_limit_ms=0.5).rows())
     assert strict["met_share"] == 0.5
     with pytest.raises(ConfigError, match="tpot_limit_ms"):
@@ -89,7 +90,13 @@ def test_utilisation_and_energy(record):
     row = next(utilisation_table(record).rows())
     assert row["share_of_steps"] == pytest.approx(0.5)
     assert row["share_of_run"] == pytest.approx(4 / 12)
-    assert next(energy_table(record).rows())["energy_uj"] == pytest.approx(60)
+    energy = {row["component"]: row for row in energy_table(record).rows()}
+    assert energy["dram"]["energy_uj"] == pytest.approx(60)
+    # Nothing runs for 4 of 12 ms.
+    assert energy["between steps"]["energy_uj"] == pytest.approx(5e-3 * 4e-3 * 1e6)
+    assert [row["idle"] for row in energy.values()] == [True, False]
+    for row in energy.values():
+        assert row["mean_power_w"] * 12e-3 == pytest.approx(row["energy_uj"] * 1e-6)
 
 
 @pytest.mark.parametrize("every_ms", [0.3, 1, 5, 100])

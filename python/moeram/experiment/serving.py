@@ -101,10 +101,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     }
     if experiment.cost is not None:
         row = next(tables["throughput"].rows())
-        known = not np.isnan(row["energy_per_token_uj"])
-        tables["cost"] = _cost(
-            experiment, system, row["tokens_per_s"], row["energy_per_token_uj"] * 1e-6 if known else None
-        )
+        tables["cost"] = _cost(experiment, system, row["tokens_per_s"], row["run_energy_per_token_uj"] * 1e-6)
     return ServingResult(
         experiment=experiment,
         tables=tables,
@@ -185,11 +182,11 @@ def _near_memory(
 def _check_cost(experiment: ServingExperiment, system: ServingSystem) -> None:
     """Refuse a cost that cannot be known before anything is served."""
     if experiment.cost is not None:
-        _cost(experiment, system, 1.0, None if system.kind == "gpu_pim" else 1.0)
+        _cost(experiment, system, 1.0, 1.0)
 
 
 def _cost(
-    experiment: ServingExperiment, system: ServingSystem, tokens_per_s: float, energy_per_token_j: float | None
+    experiment: ServingExperiment, system: ServingSystem, tokens_per_s: float, energy_per_token_j: float
 ) -> Table:
     assert experiment.cost is not None
     gpu = system.one_gpu()

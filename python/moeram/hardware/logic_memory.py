@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
+from moeram.hardware.memory_energy import MemoryEnergy
 from moeram.hardware.priced import Priced
 from moeram.model import MoEModel
 from moeram.options import Options
@@ -34,6 +35,7 @@ class LogicMemory(Options):
     efficiency: Annotated[float, Field(gt=0, le=1)]
     refresh_interval_ns: Annotated[Ns, Field(gt=0)]
     refresh_ns: Annotated[Ns, Field(ge=0)]
+    energy: MemoryEnergy
 
     @model_validator(mode="after")
     def _time_between_refreshes(self) -> LogicMemory:
@@ -70,6 +72,14 @@ class LogicMemory(Options):
     def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
         """Price decode attention over caches [n] of so many bytes with so many operations."""
         return self._roofline(np.asarray(cache_bytes, float), np.asarray(operations, float))
+
+    def vector_bytes(self, model: MoEModel) -> int:
+        """Every stack has a slice of an expert (sieve.md 11.1): it gets the whole vector and returns partial results as large."""
+        return 2 * self.stacks * model.hidden_size * model.bytes_per_activation
+
+    def attention_array_bytes(self, cache_bytes: int, operations: int) -> int:
+        """The cache, once for all heads and tokens that read it."""
+        return cache_bytes
 
     def _roofline(self, moved: NDArray, operations: NDArray) -> Priced:
         bound = np.maximum(moved / self.peak_bytes_per_ps, operations / self.peak_operations_per_ps)

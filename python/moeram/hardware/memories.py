@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware.logic_memory import LogicMemory
+from moeram.hardware.memory_energy import MemoryEnergy
 from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.priced import Priced
 from moeram.model import MoEModel
@@ -21,13 +22,15 @@ KINDS = {"bank_units": PimMemory, "logic_units": LogicMemory}
 class ComputingMemory(Protocol):
     """The memory of one GPU as pricers see it; times of Priced are int64, experts and caches lie over all of it.
 
-    external_gb_per_s: what the GPU reads and writes at most.
+    external_gb_per_s: what the GPU reads and writes at most. energy: of its accesses and operations.
     """
 
     name: str
     stacks: int
     capacity_bytes: int
     external_gb_per_s: float
+    refresh_interval_ns: float
+    energy: MemoryEnergy
 
     @property
     def reads_weights_for_each_token(self) -> bool:
@@ -50,6 +53,14 @@ class ComputingMemory(Protocol):
 
     def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
         """Price decode attention over caches [...] of so many bytes with so many operations."""
+        ...
+
+    def vector_bytes(self, model: MoEModel) -> int:
+        """Return the bytes of vectors to the units and of results back, of one token through one expert."""
+        ...
+
+    def attention_array_bytes(self, cache_bytes: int, operations: int) -> int:
+        """Return what units read from the cells for decode attention over a cache."""
         ...
 
 

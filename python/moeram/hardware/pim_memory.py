@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError
+from moeram.hardware.memory_energy import MemoryEnergy
 from moeram.hardware.priced import Priced
 from moeram.model import MoEModel
 from moeram.options import Options
@@ -66,6 +67,7 @@ class PimMemory(Options):
     nbl: Count
     refresh_interval_ns: Annotated[Ns, Field(gt=0)]
     refresh_ns: Annotated[Ns, Field(ge=0)]
+    energy: MemoryEnergy
 
     @model_validator(mode="after")
     def _time_between_refreshes(self) -> PimMemory:
@@ -140,6 +142,15 @@ class PimMemory(Options):
             bound_ps=np.floor(bound).astype(np.int64),
             fidelity="analytic",
         )
+
+    def vector_bytes(self, model: MoEModel) -> int:
+        """Vectors that are written to every pseudochannel, and results, of one token through one expert."""
+        columns = sum(cut.vector_columns + cut.result_columns for cut in self.phases(model))
+        return columns * self.column_bytes * self.channels
+
+    def attention_array_bytes(self, cache_bytes: int, operations: int) -> int:
+        """A unit reads an element anew for every multiplication: for each query head of its group and each token."""
+        return operations // 2 * ELEMENT_BYTES
 
     def phases(self, model: MoEModel) -> tuple[MatrixCut, MatrixCut]:
         """The matrices of one expert that are multiplied one after the other: gate and up together, then down."""

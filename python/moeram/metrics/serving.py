@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from moeram.errors import ConfigError
 from moeram.metrics.table import Table
-from moeram.serving import Origin, ServingRecord
+from moeram.serving import IDLE_ENERGY, Origin, ServingRecord
 
 PERCENTILES = (50, 90, 99)
 _PS_PER_MS, _PS_PER_S = 1e9, 1e12
@@ -86,7 +86,8 @@ def request_table(record: ServingRecord) -> Table:
 def throughput_table(record: ServingRecord, *, gpus: int, ttft_limit_ms: float, tpot_limit_ms: float) -> Table:
     """Return a table of one row: tokens a second in all, by GPU and by user, goodput under limits, energy a token, bound.
 
-    tokens_per_s_per_user: reciprocal of the mean TPOT. bound_tokens_per_s: had every step taken its bound.
+    tokens_per_s_per_user: reciprocal of the mean TPOT. bound_tokens_per_s: had every step taken its bound. energy_per_token_uj: of the
+    steps; work_: without idle power and refresh; run_: with the power drawn between steps.
 
     Raises:
         ConfigError: no GPUs, or limits that nothing can meet.
@@ -112,7 +113,7 @@ def throughput_table(record: ServingRecord, *, gpus: int, ttft_limit_ms: float, 
         "bound_tokens_per_s": tokens / (span_s - saved_s),
         "goodput_requests_per_s": int(met.sum()) / span_s,
         "met_share": float(met.mean()),
-        "energy_per_token_uj": sum(record.energy_pj.values()) / tokens * 1e-6 if record.energy_pj else math.nan,
+        **_energy_per_token(record, tokens),
         "fidelity": record.fidelity,
     }
     return Table.from_rows("throughput", [row], list(row))
@@ -128,14 +129,25 @@ def utilisation_table(record: ServingRecord) -> Table:
     return Table.from_rows("utilisation", rows, ["part", "busy_s", "share_of_run", "share_of_steps"])
 
 
+def _energy_per_token(record: ServingRecord, tokens: int) -> dict[str, float]:
+    steps = sum(record.energy_pj.values())
+    idle = sum(energy for name, energy in record.energy_pj.items() if name in IDLE_ENERGY)
+    found = {"": steps, "work_": steps - idle, "run_": steps + record.waiting_pj}
+    return {f"{name}energy_per_token_uj": energy / tokens * 1e-6 for name, energy in found.items()}
+
+
 def energy_table(record: ServingRecord) -> Table:
-    """Return energy by component, in all and by token."""
+    """Return energy by component, in all, by token and as mean power over the run; idle: drawn by time alone."""
     tokens = int(record.steps["decode_tokens"].sum())
+    span_ps = record.end_ps - int(record.requests.arrival_ps[0])
     rows = [
-        {"component": name, "energy_uj": energy * 1e-6, "energy_per_token_uj": energy * 1e-6 / tokens}
-        for name, energy in sorted(record.energy_pj.items())
-    ]
-    return Table.from_rows("energy", rows, ["component", "energy_uj", "energy_per_token_uj"])
+        {
+            "component": name, "idle": name in IDLE_ENERGY, "energy_uj": energy * 1e-6,
+            "energy_per_token_uj": energy * 1e-6 / tokens, "mean_power_w": energy / span_ps,
+        }
+        for name, energy in sorted({**record.energy_pj, "between steps": record.waiting_pj}.items())
+    ]  # fmt: skip
+    return Table.from_rows("energy", rows, list(rows[0]))
 
 
 def fidelity_table(origins: Sequence[Origin]) -> Table:

@@ -7,8 +7,8 @@ from moeram.serving.loop import serve
 from moeram.serving.record import ServingRecord
 from moeram.serving.request_files import read_requests
 from moeram.serving.requests import Requests, poisson_requests
-from moeram.serving.step import COUNTED, Origin, Peaks, PricedStep, Step, StepPricer
+from moeram.serving.step import COUNTED, IDLE_ENERGY, Origin, Peaks, PricedStep, Step, StepPricer
 
 __all__ = [
-    "COUNTED", "BatchingOptions", "Origin", "Peaks", "PricedStep", "Requests", "ServingRecord", "Step", "StepPricer", "poisson_requests", "read_requests", "serve",
+    "COUNTED", "IDLE_ENERGY", "BatchingOptions", "Origin", "Peaks", "PricedStep", "Requests", "ServingRecord", "Step", "StepPricer", "poisson_requests", "read_requests", "serve",
 ]  # fmt: skip

@@ -50,6 +50,12 @@ class ServingRecord:
         return {part: int(times.sum()) for part, times in self.step_parts_ps.items()}
 
     @property
+    def waiting_pj(self) -> float:
+        """Energy between the steps, while nothing runs."""
+        span_ps = self.end_ps - int(self.requests.arrival_ps[0])
+        return self.peaks.waiting_w * (span_ps - int(self.steps["time_ps"].sum()))
+
+    @property
     def moved_bytes(self) -> dict[str, int]:
         """Bytes of the run by port and what they were."""
         return {name: int(moved.sum()) for name, moved in self.step_moved_bytes.items()}

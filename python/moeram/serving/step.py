@@ -39,16 +39,22 @@ class Step:
         return len(self.decode) * self.tokens_per_request + int(self.chunk_tokens.sum())
 
 
+# Components of energy that no work causes: by time alone.
+IDLE_ENERGY = ("gpu idle", "memory standby", "refresh", "between steps")
+
 # What sparse utilisation counts (moe_cap.md 2.3), each once in a step; what else moves is called by other names.
 COUNTED = ("attention", "routed experts", "shared experts", "dense FFN", "kv read")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peaks:
-    """What a whole system could do at best: bytes_per_ps by port, operations_per_ps by who computes."""
+    """What a whole system could do at best: bytes_per_ps by port, operations_per_ps by who computes. waiting_w: what it draws while
+    nothing runs.
+    """
 
     bytes_per_ps: Mapping[str, float]
     operations_per_ps: Mapping[str, float]
+    waiting_w: float
 
 
 @dataclass(frozen=True, kw_only=True)

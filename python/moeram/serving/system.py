@@ -11,19 +11,20 @@ from moeram.hardware.gpu import Gpu, load_gpu
 from moeram.hardware.network import Mode, Network, Topology
 from moeram.options import Options, build, config_names, load_config
 from moeram.serving.pricing import GpuPimOptions, NearMemoryOptions
-from moeram.units import GbPerS, Ns
+from moeram.units import GbPerS, Ns, PjPerBit
 
 Efficiency = Annotated[float, Field(gt=0, le=1)]
 
 
 class Links(Options):
-    """How GPUs are joined; link_gb_per_s and latency_ns None: those of the GPU's own link."""
+    """How GPUs are joined; link_gb_per_s and latency_ns None: those of the GPU's own link. link_pj_per_bit: see `Network`."""
 
     topology: Literal["ring", "mesh", "all-to-all", "switch"] = "switch"
     columns: Annotated[int, Field(ge=1)] | None = None
     link_gb_per_s: Annotated[GbPerS, Field(gt=0)] | None = None
     latency_ns: Annotated[Ns, Field(ge=0)] | None = None
     mode: Mode = "closed"
+    link_pj_per_bit: Annotated[PjPerBit, Field(ge=0)] = 1.3
 
 
 class ServingSystem(Options):
@@ -84,7 +85,7 @@ class ServingSystem(Options):
             link_gb_per_s=gpu.link_gb_per_s if links.link_gb_per_s is None else links.link_gb_per_s,
             latency_ns=gpu.link_latency_us * 1e3 if links.latency_ns is None else links.latency_ns,
         )
-        return Network(topology, links.mode)
+        return Network(topology, links.mode, link_pj_per_bit=links.link_pj_per_bit)
 
 
 def load_serving_system(name_or_path: str | Path) -> ServingSystem:

@@ -24,13 +24,14 @@ __all__ = ["COLLECTIVES", "MODES", "TOPOLOGIES", "Mode", "Network", "Topology"]
 
 
 class Network:
-    """A topology with a mode."""
+    """A topology with a mode. link_pj_per_bit: of a bit over one link; 1.3: 10.4 pJ a byte, attacc_pim.md 10 (moe_cap.md 10)."""
 
-    def __init__(self, topology: Topology, mode: Mode = "closed") -> None:
+    def __init__(self, topology: Topology, mode: Mode = "closed", *, link_pj_per_bit: float = 1.3) -> None:
         if mode not in MODES:
             raise ConfigError(f"network mode {mode!r} is unknown{did_you_mean(mode, MODES)}")
         self.topology = topology
         self.mode = mode
+        self._pj_per_byte = 8 * link_pj_per_bit
 
     @property
     def fidelity(self) -> str:
@@ -81,6 +82,17 @@ class Network:
         flat = matrix.reshape(-1, n, n)
         times = np.array([event.round_ps(self.topology, one) for one in flat], dtype=float)
         return _whole(times.reshape(matrix.shape[:-2]))
+
+    def collective_pj(self, name: str, total_bytes: float) -> float:
+        """Return the energy of a collective: every node gets every other one's part once; an all-reduce does that twice."""
+        if name not in COLLECTIVES:
+            raise ConfigError(f"collective {name!r} is unknown{did_you_mean(name, COLLECTIVES)}")
+        phases = 2 if name == "all_reduce" else 1
+        return phases * (self.topology.nodes - 1) * total_bytes * self._pj_per_byte
+
+    def exchange_pj(self, matrix_bytes: ArrayLike) -> float:
+        """Return the energy of exchanges [...] in all: every hop of every byte; a switch is one."""
+        return float((_checked(matrix_bytes, "matrix_bytes") * self.topology.hop_counts).sum() * self._pj_per_byte)
 
 
 def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:

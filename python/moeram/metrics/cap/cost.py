@@ -43,7 +43,7 @@ def cost_table(
     gpu_price_usd: float | None,
     memory: str | None,
     tokens_per_s: float,
-    energy_per_token_j: float | None,
+    energy_per_token_j: float,
 ) -> Table:
     """Return a table of one row: hardware, power and cost per million tokens.
 
@@ -52,15 +52,13 @@ def cost_table(
         energy_per_token_j: of GPUs and memory; the CPU's is added.
 
     Raises:
-        ConfigError: a price or the energy is not known; it is refused, never taken as 0.
+        ConfigError: a price is not known; it is refused, never taken as 0.
     """
     price = options.gpu_price_usd or gpu_price_usd
     if price is None:
         raise ConfigError(f"the price of {gpu_name} is not known; give it as cost.gpu_price_usd")
     if memory is not None and options.memory_price_usd is None:
         raise ConfigError(f"the price of {memory} is not known; give it as cost.memory_price_usd (0: part of the GPU)")
-    if energy_per_token_j is None:
-        raise ConfigError("the energy of this system is not modelled, so its cost is not known")
     host = options.cpu_price_usd + options.board_price_usd
     host += options.dram_gb * options.dram_usd_per_gb + options.ssd_gb * options.ssd_usd_per_gb
     hardware = gpus * price + (options.memory_price_usd or 0.0) + host

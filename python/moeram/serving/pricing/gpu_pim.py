@@ -25,6 +25,7 @@ from moeram.schedule.pimoe import unit_times
 from moeram.serving.overlap import TaskGraph
 from moeram.serving.pricing.gpu_kernels import GpuKernels
 from moeram.serving.pricing.model_work import ModelWork, StepWork
+from moeram.serving.pricing.pim_energy import PimActivity, PimEnergy
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
@@ -64,6 +65,7 @@ class GpuPimPricer:
         self.gpus = network.topology.nodes
         if model.experts % self.gpus:
             raise ConfigError(f"experts: {model.experts} experts cannot be dealt out evenly to {self.gpus} GPUs")
+        self._energy = PimEnergy(cost.gpu, memory, self.gpus)
         # Its memory is that which computes, whatever the GPU is sold with.
         gpu = cost.gpu.model_copy(update={"memory_gb_per_s": memory.external_gb_per_s})
         cost = GpuCost(gpu, cost.tables, outside=cost.outside)
@@ -89,6 +91,7 @@ class GpuPimPricer:
             operations_per_ps={
                 "gpu": self.gpus * gpu.peak_flops_per_ps(self._dtype), "units": self.gpus * memory.peak_operations_per_ps,
             },
+            waiting_w=self._energy.waiting_w,
         )  # fmt: skip
         self._expert_bytes, self._expert_parameters = model.expert_bytes, model.expert_parameters
         self._times: dict[str, NDArray[np.float64]] = {"memory": np.zeros(0)}
@@ -99,7 +102,7 @@ class GpuPimPricer:
         """Return what a step takes; the schedule learns from it."""
         work = self._work.of(step)
         counts = self._routed.counts(step).reshape(self._routed.layers * self.gpus, -1)
-        dispatch_ps, combine_ps = self._exchanges(counts)
+        dispatch_ps, combine_ps, exchange_pj = self._exchanges(counts)
         observation = self._observe(step, work, counts, dispatch_ps + combine_ps)
         plan = self._schedule.plan(observation)
         times = self._resources(observation, plan)
@@ -108,13 +111,25 @@ class GpuPimPricer:
         self._schedule.observe(counts[used], observation.memory_ps[used])
         head_ps = self._head_ps(work)
         time_ps = int(np.ceil(layers_ps.sum() + head_ps))
+        parts_ps = self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps)
+        moved, operations = self._moved(work, counts, plan), self._operations(work, counts, plan)
+        activity = PimActivity(
+            time_ps=time_ps,
+            gpu_ps=parts_ps["gpu"] * self.gpus,
+            external_bytes=sum(size for name, size in moved.items() if name.startswith("external/")),
+            array_bytes=self._array_bytes(work, moved, plan),
+            macs=operations["units"] / 2,
+            vector_bytes=self._vector_bytes(work, counts, plan),
+            network_pj=exchange_pj + self._collectives_pj(work),
+        )
         return PricedStep(
             time_ps=time_ps,
             bound_ps=self._bound_ps(counts, work),
             fidelity=worst("analytic", self._network.fidelity),
-            parts_ps=self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps),
-            moved_bytes=self._moved(work, counts, plan),
-            operations=self._operations(work, counts, plan),
+            parts_ps=parts_ps,
+            energy_pj=self._energy.of(activity),
+            moved_bytes=moved,
+            operations=operations,
         )
 
     def _observe(
@@ -233,16 +248,37 @@ class GpuPimPricer:
         # Two micro-batches are under way: a layer takes no less than half of its chain, nor than its busiest resource.
         return np.max([gpu, memory, network, chain / 2], axis=0)
 
-    def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return dispatch and combine of each layer [layers]; sources are even, since attention is data-parallel (X17)."""
+    def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Return dispatch and combine of each layer [layers] and their energy (pJ); sources are even, since attention is
+        data-parallel (X17).
+        """
         if self.gpus == 1:
             nothing = np.zeros(self._routed.layers)
-            return nothing, nothing
+            return nothing, nothing, 0.0
         received = counts.reshape(-1, self.gpus, counts.shape[1]).sum(axis=2)
         vector = self._model.hidden_size * self._model.bytes_per_activation
         matrix = np.repeat(received[:, None, :] * (vector / self.gpus), self.gpus, axis=1)
         there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
-        return there.astype(float), back.astype(float)
+        return there.astype(float), back.astype(float), 2 * self._network.exchange_pj(matrix)
+
+    def _collectives_pj(self, work: StepWork) -> float:
+        """Energy of routing maps and of gathering and reducing around sharded projections, of all layers."""
+        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
+        maps_pj = self._network.collective_pj("all_gather", work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES)
+        dense_pj = self._network.collective_pj("all_reduce", vector) if self._shards > 1 else 0.0
+        return self._routed.layers * (maps_pj + dense_pj)
+
+    def _array_bytes(self, work: StepWork, moved: dict[str, int], plan: Plan) -> int:
+        """What units read from their cells."""
+        attention = self._memory.attention_array_bytes(work.attention_bytes, work.attention_ops)
+        return moved["internal/routed experts"] + moved["internal/experts again"] + attention * plan.attention_on_memory
+
+    def _vector_bytes(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> int:
+        """Vectors between GPUs and units: of experts, and queries and results of attention."""
+        experts = int(counts[plan.on_memory].sum()) * self._memory.vector_bytes(self._model)
+        model = self._model
+        width = 2 * model.heads * model.head_dim * model.bytes_per_activation * model.kv_layers
+        return experts + work.decode_tokens * width * plan.attention_on_memory
 
     def _maps_ps(self, work: StepWork) -> int:
         entries = work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES

@@ -56,6 +56,7 @@ class GpuPricer:
         self.peaks = Peaks(
             bytes_per_ps={"memory": self.gpus * cost.gpu.bytes_per_ps},
             operations_per_ps={"gpu": self.gpus * cost.gpu.peak_flops_per_ps(dtype)},
+            waiting_w=self.gpus * cost.gpu.idle_power_w,
         )
         self._weights = {f"memory/{name}": size for name, size in self._work.weight_bytes.items()}
         moe_cut = (self.gpus, 1) if experts == "tensor" else (1, self.gpus)
@@ -75,7 +76,7 @@ class GpuPricer:
         kernels = self._kernels
         parts = kernels.body(work.tokens).plus(kernels.head(work.logit_tokens)).plus(kernels.attention(step, work))
         parts = parts.plus(self._experts_time(counts, work.tokens))
-        network = self._network_time(work, counts)
+        network, network_pj = self._between_gpus(work, counts)
         compute_ps, network_ps, busy_w = parts.time_ps, network.time_ps, self._cost.gpu.busy_power_w
         idle_pj = network_ps * self._cost.gpu.idle_power_w * self.gpus
         return PricedStep(
@@ -83,7 +84,7 @@ class GpuPricer:
             bound_ps=parts.bound_ps,
             fidelity=parts.plus(network).fidelity,
             parts_ps={"gpu": compute_ps, "network": network_ps},
-            energy_pj={"gpu": compute_ps * busy_w * self.gpus, "gpu idle": idle_pj},
+            energy_pj={"gpu": compute_ps * busy_w * self.gpus, "gpu idle": idle_pj, "network": network_pj},
             moved_bytes=self._moved(work, counts),
             operations={"gpu": self._work.operations(work)},
         )
@@ -102,21 +103,25 @@ class GpuPricer:
             return self._kernels.moe_layers(tokens, bound_ps)
         return Part(int(priced.time_ps.max(axis=1).sum()), bound_ps, priced.fidelity)
 
-    def _network_time(self, work: StepWork, counts: NDArray[np.int64]) -> Part:
+    def _between_gpus(self, work: StepWork, counts: NDArray[np.int64]) -> tuple[Part, float]:
+        """Return time and energy (pJ) of transfers between GPUs."""
         if self.gpus == 1:
-            return Part(0, 0)
+            return Part(0, 0), 0.0
         vector, label = work.tokens * self._model.hidden_size * self._model.bytes_per_activation, self._network.fidelity
+        reduce_pj = self._network.collective_pj("all_reduce", vector)
         if self._kernels.measures("all_reduce"):
             reduce_ps, _, label = self._kernels.all_reduce(vector)
         else:
             reduce_ps = int(self._network.collective_ps("all_reduce", vector))
+        layers = self._model.layers
         if self._experts == "tensor":
-            return Part(2 * self._model.layers * reduce_ps, 0, label)
+            return Part(2 * layers * reduce_ps, 0, label), 2 * layers * reduce_pj
         per_gpu = counts.reshape(len(counts), self.gpus, -1).sum(axis=2)
         matrix = np.repeat(per_gpu[:, None, :] / self.gpus, self.gpus, axis=1) * (vector / max(work.tokens, 1))
         there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
         exchanged = Part(int(there.sum() + back.sum()), 0, self._network.fidelity)
-        return Part(self._model.layers * reduce_ps, 0, label).plus(exchanged)
+        energy_pj = layers * reduce_pj + 2 * self._network.exchange_pj(matrix)
+        return Part(layers * reduce_ps, 0, label).plus(exchanged), energy_pj
 
     def _network_origins(self) -> list[Origin]:
         if self.gpus == 1:

@@ -20,11 +20,12 @@ _CLASSES = {
 class StepWork:
     """Work of a step, over all layers and requests.
 
-    tokens: through every layer; logit_tokens: through the head. attention_bytes, attention_ops: of decoding; prefill_*: of
+    tokens: through every layer; decode_tokens: of decoding requests among them; logit_tokens: through the head. attention_bytes, attention_ops: of decoding; prefill_*: of
     prompts. state_bytes: recurrent states of linear layers, read and written. kv_written_bytes: new keys and values.
     """
 
     tokens: int
+    decode_tokens: int
     logit_tokens: int
     attention_bytes: int
     attention_ops: int
@@ -103,6 +104,7 @@ class ModelWork:
         sequences = len(step.decode) + len(step.prefill)
         return StepWork(
             tokens=step.tokens,
+            decode_tokens=len(step.decode) * new,
             logit_tokens=len(step.decode) * new + len(step.prefill),
             attention_bytes=decoded * self._kv_layer_bytes,
             attention_ops=decoded * new * self._ops_per_read_token,

@@ -78,6 +78,7 @@ class NearMemoryPricer:
                 "gpu": self.gpus * gpu.peak_flops_per_ps(dtype),
                 "units": 2 * weights_per_clock / system.unit.unit_clock_ps,
             },
+            waiting_w=self.gpus * gpu.idle_power_w,
         )
         self._cache_row_ps = _cache_row_ps(system, budget, slowest=plans[0].slowest_tier_everywhere)
         self._swaps: dict[tuple[int, int], RowSwap] = {}
@@ -122,7 +123,7 @@ class NearMemoryPricer:
                 "gpu": gpu_ps + prompt_ps, "near memory": near_ps, "network": network_ps, "row swap": swap_ps,
             },
             energy_pj=self._energy(time_ps, gpu_ps + prompt_ps, near_ps, moved, macs)
-            | {"row swap": swap.energy_pj if swap else 0.0},
+            | {"row swap": swap.energy_pj if swap else 0.0, "network": self._network_pj(work)},
             moved_bytes=moved,
             operations={"gpu": self._work.operations(work) - 2 * macs, "units": 2 * macs},
         )  # fmt: skip
@@ -219,6 +220,10 @@ class NearMemoryPricer:
             return 0
         vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
         return 2 * self._model.layers * int(self._network.collective_ps("all_reduce", vector))
+
+    def _network_pj(self, work: StepWork) -> float:
+        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
+        return 2 * self._model.layers * self._network.collective_pj("all_reduce", vector)
 
     def _energy(self, time_ps: int, gpu_ps: int, near_ps: int, moved: dict[str, int], macs: int) -> dict[str, float]:
         terms, gpu = self._system.energy, self._cost.gpu
