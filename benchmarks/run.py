@@ -26,9 +26,11 @@ from whole_models import CASES, SWITCHES
 # Ramulator 2.0 (be93be78, -O3, one core of an EPYC under a hypervisor): one million sequential HBM3 reads, with the
 # activates and precharges of 32 reads a row, in 2.33 s of processor time.
 RAMULATOR2_COMMANDS_PER_S = 1_062_500 / 2.33
-# What users of PIM simulators built on it report; not measured by us.
-PIM_SIMULATOR_COMMANDS_PER_S = 10_000
-TARGETS_S = {"olmoe": (0.5, 2), "mixtral": (0.5, 3), "scout": (0.5, 5), "gpu": (1, 6)}
+# The AttAcc simulator (HBM3-PIM on Ramulator 2.0): 57,344 all-bank MACs, 4096 x 14336 in fp16, in 5.5 s of processor time.
+ATTACC_COMMANDS_PER_S = 57_344 / 5.5
+TARGETS_S = {"olmoe": (0.5, 2), "mixtral": (0.5, 3), "scout": (0.5, 5), "sieve": (10, None), "gpu": (1, 6)}
+# 160 channels of 17 million reads each, 2,048 pseudochannels of 2.4 million commands each.
+TOO_LONG = {("gpu", "none"), ("sieve", "none")}
 WARM_TARGET_S = 0.05
 
 
@@ -61,8 +63,8 @@ def full_steps(routing: Path | None, repeats: int) -> list[dict[str, Any]]:
     rows = []
     for case, (title, _) in CASES.items():
         for reuse in SWITCHES:
-            if (case, reuse) == ("gpu", "none"):
-                continue  # 160 channels of 17 million reads each: the better part of an hour
+            if (case, reuse) in TOO_LONG:
+                continue
             measured = in_a_process(case, reuse, routing, repeats)
             rows.append({"case": case, "title": title, "reuse": reuse, **measured})
     return rows
@@ -104,20 +106,20 @@ def print_tables(report: dict[str, Any]) -> None:
     for row in report["full_steps"]:
         target = {"all": 0, "channels": 1, "none": 1}[row["reuse"]]
         allowed = TARGETS_S[row["case"]][target]
-        hits = row["wall_s"] < allowed
+        hits = allowed is None or row["wall_s"] < allowed
         warm = row["reuse"] != "all" or row["again_s"] < WARM_TARGET_S
         disk = f"{row['from_disk_s']:8.3f}" if row["from_disk_s"] is not None else " " * 8
         print(
             f"{row['title']:52} {row['reuse']:9} {row['wall_s']:8.3f} {row['cpu_s']:8.3f} {row['again_s']:8.3f} {disk} {row['peak_mb']:6.0f} "
             f"{row['weight_bytes'] / 1e9:8.1f} {row['commands'] / 1e6:8.1f}  "
-            f"{'met' if hits and warm else 'MISSED'} (cold < {allowed} s)"
+            + ("" if allowed is None else f"{'met' if hits and warm else 'MISSED'} (cold < {allowed} s)")
         )
     print("\nthe same number of commands elsewhere")
     for row in report["full_steps"]:
         if row["reuse"] == "all":
             print(
                 f"{row['title']:52} Ramulator 2.0 {row['ramulator2_s']:10.1f} s   "
-                f"at 10,000 PIM commands a second {row['pim_simulator_s'] / 3600:8.2f} h"
+                f"AttAcc simulator {row['attacc_simulator_s'] / 3600:8.2f} h"
             )
     threads = report["threads"]
     print(
@@ -145,7 +147,7 @@ def main() -> None:
     steps = full_steps(arguments.routing, repeats)
     for row in steps:
         row["ramulator2_s"] = row["commands"] / RAMULATOR2_COMMANDS_PER_S
-        row["pim_simulator_s"] = row["commands"] / PIM_SIMULATOR_COMMANDS_PER_S
+        row["attacc_simulator_s"] = row["commands"] / ATTACC_COMMANDS_PER_S
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MOERAM_MEMO_DIR"] = folder
         report = {"full_steps": steps, "threads": scaling_with_threads(repeats), "growth": growth.measure(repeats)}

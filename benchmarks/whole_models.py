@@ -16,14 +16,29 @@ from typing import Any
 import numpy as np
 
 import moeram
-from moeram.experiment import load, run
+from moeram.experiment import load, load_serving, run
 from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import open_source
+from moeram.experiment.serving import make_pricer
 from moeram.hardware import Stream, StreamMemory, StreamOptions, run_streams, shared_memo, tokens_per_expert
+from moeram.hardware.pim_programs import matrices_program, pseudochannel
+from moeram.hardware.program_runs import play_turns
 from moeram.model import load_model
 from moeram.runs.provenance import peak_memory_bytes
+from moeram.serving import Step
+from moeram.serving.pricing.memory_times import EngineTimes
+from moeram.serving.system import load_serving_system
 
 BATCH = 16
+SIEVE_CONTEXT = 1024
+WEIGHTS = (
+    "attention",
+    "shared experts",
+    "router",
+    "norms",
+    "head",
+    "routed experts",
+)  # each read once, wherever it is computed
 SWITCHES = ("all", "channels", "none")
 
 
@@ -124,6 +139,55 @@ def mixtral_on_gpu(standard: str) -> Callable[[Path | None, str], Measured]:
     return measure
 
 
+def sieve_on_b200(folder: Path | None, reuse: str) -> Measured:
+    """A decode step of Qwen3.5 on eight GPUs whose memory computes: 16 requests on each, a context of 1024 tokens.
+
+    reuse "channels": what the memory side does is also played command by command, on one pseudochannel of each GPU, and compared.
+    """
+    begin, cpu = time.perf_counter(), time.process_time()
+    wanted = load_serving("qwen3.5_sieve", values={"reuse": reuse == "all"})
+    model, system = load_model(wanted.model), load_serving_system(wanted.system)
+    pricer = make_pricer(wanted, model, system, open_source(wanted.routing, model, wanted.seed))
+    requests, none = np.arange(BATCH * system.gpus), np.zeros(0, dtype=np.int64)
+    priced = pricer.price(
+        Step(
+            decode=requests,
+            context_tokens=np.full(len(requests), SIEVE_CONTEXT),
+            topic=np.zeros_like(requests),
+            prefill=none,
+            chunk_tokens=none,
+            chunk_start=none,
+            prefill_topic=none,
+        )
+    )
+    if reuse != "all":
+        play_every_command(pricer.memory_times)
+    wall_s, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
+    return Measured(
+        wall_s=wall_s,
+        cpu_s=cpu_s,
+        weight_bytes=sum(priced.moved_bytes[name] for name in priced.moved_bytes if name.split("/")[1] in WEIGHTS),
+        commands=sum(pricer.memory_times.commands().values()),
+        step_us=priced.time_ps / 1e6,
+    )
+
+
+def play_every_command(times: EngineTimes) -> None:
+    """Play the last step on one pseudochannel of each GPU, without folding."""
+    step, engine = times.last_step, times.engine
+    memory = engine.memory
+    programs = [(memory.phases(engine.model), int(tokens)) for tokens in step.chain_tokens]
+    for kind, read in step.read_tokens.items():
+        if read.any():
+            (tokens,) = np.unique(read).tolist()
+            cuts, turns = engine.attention_program(tokens, len(read) // len(step.chain_tokens))
+            programs += [(cuts, turns * engine.model.layers_of_kind(kind))] * len(step.chain_tokens)
+    for cuts, turns in programs:
+        played = play_turns(pseudochannel(memory), matrices_program(memory, cuts), most=turns, fold=False)
+        if played["end_cycles"][-1] * memory.tck_ps != engine.chain(cuts).ps(turns):
+            raise AssertionError(f"{turns} turns of {cuts} differ from their folded time")
+
+
 CASES: dict[str, tuple[str, Callable[[Path | None, str], Measured]]] = {
     "olmoe": ("OLMoE on Stratum-S", near_memory("olmoe_stratum_s", "olmoe-1b-7b.npz")),
     "mixtral": ("Mixtral-8x7B on Stratum-L", near_memory("mixtral_stratum_l", "mixtral-8x7b.npz")),
@@ -131,6 +195,7 @@ CASES: dict[str, tuple[str, Callable[[Path | None, str], Measured]]] = {
         "Llama-4-Scout on Stratum-XL",
         near_memory("quickstart", model="llama-4-scout", hardware="stratum_xl"),
     ),
+    "sieve": ("Qwen3.5-397B on 8 x B200-PIM, Sieve", sieve_on_b200),
     "gpu": ("Mixtral-8x7B read by a GPU over 10 stacks of HBM3@2.1", mixtral_on_gpu("HBM3@2.1")),
 }  # fmt: skip
 

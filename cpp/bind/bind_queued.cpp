@@ -1,3 +1,4 @@
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "bind.h"
@@ -60,12 +61,37 @@ py::list lowered_program(const std::string& path, const std::string& folder) {
   return out;
 }
 
+// Arrays: cycles [turns + 1], and counts of commands until then, [turns + 1, commands].
+py::dict run_turns(const std::string& path, const std::string& folder, std::int64_t most, bool fold) {
+  QueuedRun run(Params::from_file(path), true, folder);
+  Turns turns;
+  {
+    const py::gil_scoped_release released;
+    turns = run.run_turns(most, fold);
+  }
+  const auto& commands = run.memory().spec().commands;
+  const auto rows = static_cast<py::ssize_t>(turns.end.size());
+  py::array_t<std::int64_t> end(rows, turns.end.data());
+  py::array_t<std::int64_t> issued({rows, static_cast<py::ssize_t>(commands.size())}, turns.issued.data());
+  py::list names;
+  for (const auto& command : commands) names.append(command.name);
+  py::dict out;
+  out["end_cycles"] = end;
+  out["issued"] = issued;
+  out["commands"] = names;
+  out["period_begin"] = turns.period_begin;
+  out["period"] = turns.period;
+  return out;
+}
+
 }  // namespace
 
 void bind_queued(py::module_& module) {
   module.def("run_queued", &run_queued, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("command_trace") = "", py::arg("strict") = false,
              py::arg("skip") = true);
   module.def("lowered_program", &lowered_program, py::arg("path"), py::kw_only(), py::arg("folder") = "");
+  module.def("run_turns", &run_turns, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("most"),
+             py::arg("fold") = true);
 }
 
 }  // namespace moeram::bind

@@ -59,6 +59,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "batching.slo_share": (0.0, {"batching.policy": "same_topic", "batching.max_requests": 1, "requests.count": 6}),
     "schedule.policy": ("all_experts", {}),
     "schedule.options": ({"scheduler_us": 90.0}, {}),
+    "pim_times": ("engine", {}),
     "placement.policy": ("random_rows", {}),
     "placement.phi": ("full", {}),
     "placement.kv_requests": (400, {}),

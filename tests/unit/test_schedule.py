@@ -11,20 +11,24 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from moeram.errors import CapacityError, ConfigError, EngineError
-from moeram.schedule import Observation, gpu_ps, make_schedule, objective_ps, schedule_names
+from moeram.schedule import ExpertCosts, Observation, gpu_ps, make_schedule, objective_ps, schedule_names
 from moeram.schedule.sieve import CostTable
 
 
 def observe(tokens, *, weight=4.0, compute=0.5, per_token=1.0, **changed):
     """n decisions in which an expert costs the GPU its weights once and the memory side a pass per token."""
     tokens = np.atleast_2d(np.asarray(tokens, dtype=np.int64))
-    n = len(tokens)
+    n, counts = len(tokens), np.arange(tokens.max(initial=0) + 1)
+    costs = {
+        "gpu_memory_ps": np.where(counts > 0, weight, 0.0),
+        "gpu_compute_ps": counts * compute,
+        "memory_ps": counts * per_token,
+        "memory_roofline_ps": counts * per_token / 2,
+    }
+    costs |= {name: changed.pop(name) for name in costs if name in changed}
     values = {
         "tokens": tokens,
-        "gpu_memory_ps": np.where(tokens > 0, weight, 0.0),
-        "gpu_compute_ps": tokens * compute,
-        "memory_ps": tokens * per_token,
-        "memory_roofline_ps": tokens * per_token / 2,
+        "costs": ExpertCosts(**costs),
         **{
             name: np.zeros(n)
             for name in ("gpu_base_memory_ps", "gpu_base_compute_ps", "attention_ps", "gpu_attention_ps", "comm_ps")
@@ -79,6 +83,51 @@ def test_sieve_equals_the_best_prefix(observation):
             on_memory[row, order[moved:]] = True
             times.append(objective_ps(observation, on_memory & observation.activated, observation.memory_ps)[row])
         assert found[row] == min(times)
+
+
+def plain_sieve(observation, expected, comm_ps):
+    """The algorithm of sieve.md 3.5 word by word: one expert after the other."""
+    on_memory = observation.activated.copy()
+    for row, tokens in enumerate(observation.tokens):
+
+        def state(row=row):
+            gpu = gpu_ps(observation, observation.activated & ~on_memory)[row]
+            memory = observation.attention_ps[row] + expected[row][on_memory[row]].sum()
+            return max(comm_ps[row], gpu, memory), memory
+
+        for expert in sorted(np.flatnonzero(tokens), key=lambda expert: (-tokens[expert], expert)):
+            before, memory = state()
+            on_memory[row, expert] = False
+            after, _ = state()
+            if not (after < before or (after == before and memory > comm_ps[row])):
+                on_memory[row, expert] = True
+                break
+    return on_memory
+
+
+@given(observations)
+def test_sieve_by_groups_equals_one_expert_after_the_other(observation):
+    plan = learnt_sieve(observation).plan(observation)
+    assert np.array_equal(plan.on_memory, plain_sieve(observation, observation.memory_ps, observation.comm_ps))
+    counted = [[(row & (tokens == count)).sum() for count in range(observation.token_counts)]
+               for row, tokens in zip(plan.on_memory, observation.tokens, strict=True)]  # fmt: skip
+    assert plan.kept_by_tokens(observation).tolist() == counted
+
+
+def test_sieve_by_groups_equals_one_expert_after_the_other_at_the_size_of_models():
+    rng = np.random.default_rng(3)
+    for batch in (1, 8, 64, 512):
+        tokens = rng.poisson(batch * 8 / 128 * rng.gamma(0.5, 2, (12, 128)))
+        observation = observe(
+            tokens, weight=1_179_648.0, compute=4_194.3, per_token=257_143.0,
+            attention_ps=rng.integers(0, 2_000_000, 12).astype(float), comm_ps=rng.integers(0, 300_000, 12).astype(float),
+            gpu_base_memory_ps=np.full(12, 3_141_592.6), gpu_base_compute_ps=np.full(12, 14_142.1),
+        )  # fmt: skip
+        for sieve in (learnt_sieve(observation), make_schedule("sieve")):
+            expected = sieve.table.look_up(observation.tokens, observation.memory_roofline_ps)
+            assert np.array_equal(
+                sieve.plan(observation).on_memory, plain_sieve(observation, expected, observation.comm_ps)
+            )
 
 
 @given(observations)
@@ -191,6 +240,10 @@ def test_bad_input_is_named():
     with pytest.raises(ConfigError, match="no options"):
         make_schedule("duplex", {"alpha": 3})
     with pytest.raises(EngineError, match="memory_ps"):
-        observe([1, 2], memory_ps=np.array([[np.nan, 1.0]]))
+        observe([1, 2], memory_ps=np.array([0.0, np.nan, 1.0]))
+    with pytest.raises(EngineError, match="end at 1 tokens, an expert has 2"):
+        observe(
+            [1, 2], **dict.fromkeys(("gpu_memory_ps", "gpu_compute_ps", "memory_ps", "memory_roofline_ps"), np.zeros(2))
+        )
     with pytest.raises(CapacityError, match="17 experts have tokens"):
         make_schedule("oracle").plan(observe([1] * 17))

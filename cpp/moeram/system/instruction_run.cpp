@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "moeram/base/errors.h"
+#include "moeram/system/repeats.h"
 
 namespace moeram {
 namespace {
@@ -18,6 +19,8 @@ class Engine : public ReadSink {
   }
 
   void on_read_done(const Request& request) override { ++replies_[static_cast<std::size_t>(request.address[0])]; }
+
+  const std::vector<std::int64_t>& registers() const { return registers_; }
 
   // The engine's cycle in which the instruction, taken up in `cycle`, is done.
   Cycle play(const Instruction& instruction, Cycle cycle) {
@@ -126,6 +129,33 @@ QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace
   for (std::size_t i = 0; i < set.operations.size(); ++i) result.totals.emplace_back("total_num_" + set.operations[i].statistic + "_requests", played[i]);
   result.totals.emplace_back("total_num_ISR_full", stalls);
   return result;
+}
+
+// With one channel at the engine's clock instructions never wait for the front end, so the channel's state is all that a turn leaves.
+Turns play_turns(const InstructionSet& set, const InstructionTrace& program, QueuedMemory& memory, std::int64_t most, bool fold) {
+  if (memory.channels().size() != 1) throw ConfigError("turns of instructions need a memory of one channel");
+  QueuedController& channel = *memory.channels().front();
+  Engine engine(set, memory, 1);
+  Repeats repeats;
+  Turns turns;
+  Cycle cycle = 0;
+  for (std::int64_t done = 0;; ++done) {
+    const auto& issued = channel.statistics().issued;
+    turns.end.push_back(cycle);
+    turns.issued.insert(turns.issued.end(), issued.begin(), issued.end());
+    // Brought to the cycle of the next instruction, so that the engine's distance from it is no part of the state.
+    channel.run_until(cycle);
+    if (auto state = fold ? channel.canonical_at_rest() : std::vector<std::int64_t>{}; !state.empty()) {
+      state.insert(state.end(), engine.registers().begin(), engine.registers().end());
+      if (const Period* period = repeats.visit(pack(state), {cycle, done, {0}}); period != nullptr) {
+        turns.period = period->requests;
+        turns.period_begin = done - period->requests;
+        return turns;
+      }
+    }
+    if (done == most) return turns;
+    for (std::size_t i = 0; i + 1 < program.instructions.size(); ++i) cycle = play_line(engine, program, program.instructions[i], cycle) + 1;
+  }
 }
 
 }  // namespace moeram

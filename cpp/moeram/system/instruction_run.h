@@ -14,4 +14,8 @@ namespace moeram {
 QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace& trace, QueuedMemory& memory, ClockRatio ratio,
                                std::int64_t channel_ratio);
 
+// All but the instruction that ends the trace, again and again, on a memory of one channel at the engine's clock. Ends with the first turn after which a state came back, at the latest after `most`; without
+// `fold` always then.
+Turns play_turns(const InstructionSet& set, const InstructionTrace& trace, QueuedMemory& memory, std::int64_t most, bool fold);
+
 }  // namespace moeram

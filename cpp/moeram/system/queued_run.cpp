@@ -187,6 +187,11 @@ void QueuedRun::lower(const ProgramCheck::Sink& sink) const {
   for (const auto& instruction : trace_.instructions) check.take(instruction, trace_.text_of(instruction), sink);
 }
 
+Turns QueuedRun::run_turns(std::int64_t most, bool fold) {
+  if (!set_) throw ConfigError("turns are of a trace of instructions; " + dialect_ + " has none");
+  return play_turns(*set_, trace_, *memory_, most, fold);
+}
+
 QueuedRun::Named QueuedRun::command_counts(const QueuedController& channel) const {
   Named counts;
   for (std::size_t i = 0; i < memory_->spec().commands.size(); ++i) {

@@ -13,6 +13,7 @@
 #include "moeram/frontend/program_check.h"
 #include "moeram/frontend/request_source.h"
 #include "moeram/mapping/address_mapper.h"
+#include "moeram/system/instruction_turns.h"
 #include "moeram/system/memory_system.h"
 #include "moeram/system/simulator_run.h"
 
@@ -47,6 +48,8 @@ class QueuedRun : public SimulatorRun {
  public:
   QueuedRun(const Params& config, bool strict, const std::string& folder);
   void run(bool skip) override;
+  // Plays the trace of instructions, but for the one that ends it, as play_turns does, and reports nothing else.
+  Turns run_turns(std::int64_t most, bool fold);
   std::string statistics() const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
   // Every column command of the program in its own order, channel by channel in each instruction. Throws ConfigError where the trace is

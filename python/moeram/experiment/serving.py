@@ -18,8 +18,11 @@ from moeram.hardware import load_system, require_near_memory
 from moeram.hardware.cycle import CycleOptions
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.measured import read_tables
-from moeram.hardware.memories import load_memory
+from moeram.hardware.memo import shared_memo
+from moeram.hardware.memories import ComputingMemory, load_memory
 from moeram.hardware.near_memory_layers import NearMemoryLayers
+from moeram.hardware.pim_engine import PimEngine
+from moeram.hardware.pim_memory import PimMemory
 from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (
@@ -106,7 +109,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         experiment=experiment,
         tables=tables,
         record=record,
-        notes=(*source.notes, *_notes(system, requests)),
+        notes=(*source.notes, *_notes(system, requests), *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ())),
         fidelity=record.fidelity,
         routing_fidelity=source.fidelity,
         resolved=experiment.machines(),
@@ -131,9 +134,17 @@ def make_pricer(
     assert system.memory is not None
     policy, options = experiment.schedule.policy, dict(experiment.schedule.options)
     check_layouts(system.gpu_pim, policy, options)
+    memory = load_memory(system.memory)
+    engine = _engine(experiment, model, memory) if experiment.pim_times == "engine" else None
     return GpuPimPricer(
-        model, cost, load_memory(system.memory), system.network(), routed, make_schedule(policy, options), system.gpu_pim
+        model, cost, memory, system.network(), routed, make_schedule(policy, options), system.gpu_pim, engine=engine
     )
+
+
+def _engine(experiment: ServingExperiment, model: MoEModel, memory: ComputingMemory) -> PimEngine:
+    if not isinstance(memory, PimMemory):
+        raise ConfigError(f"pim_times: engine, but memory {memory.name} has no units at the banks")
+    return PimEngine(memory, model, shared_memo() if experiment.reuse else None)
 
 
 def _near_memory(

@@ -101,7 +101,7 @@ class ServingExperiment(Options):
     topic_prediction: how well topics are known to batching and placement; tokens follow the true one. measured: tables of measured kernel times of
     this GPU; where they have a kernel's exact shape they replace the roofline (docs/serving.md). measured_distribution: of tokens over
     experts in them, None: balanced. outside_measured: sizes beyond the tables are refused, or continued and labelled. cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
-    work before are not simulated again.
+    work before are not simulated again. pim_times: of memory with units at the banks, by "formula" (closed forms) or "engine" (cycle by cycle).
     """
 
     name: Annotated[str, AfterValidator(run_name)]
@@ -115,6 +115,7 @@ class ServingExperiment(Options):
     placement: PlacementOptions = PlacementOptions()
     topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     limits: LimitOptions = LimitOptions()
+    pim_times: Literal["formula", "engine"] = "formula"
     measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
     measured_distribution: str | None = None
     outside_measured: Literal["refuse", "label"] = "refuse"

@@ -32,6 +32,8 @@ def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterato
     kind = f"{system.name} is of kind {system.kind}"
     if system.kind != "gpu_pim" and experiment.schedule != ScheduleOptions():
         yield f"schedule: given, but {kind}, where nobody chooses who computes an expert; allowed: kind gpu_pim"
+    if system.kind != "gpu_pim" and experiment.pim_times != "formula":
+        yield f"pim_times: given, but {kind}, where no memory has units at the banks; allowed: kind gpu_pim"
     if system.kind != "near_memory" and experiment.placement != PlacementOptions():
         yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory"
     by_topic = experiment.batching.policy == "same_topic" or system.kind == "near_memory"

@@ -38,12 +38,14 @@ class PimMemory(Options):
 
     layout: "k_split" or "output_split" (every output wholly in one bank, banks without one idle).
     least_use: a K-split is as coarse as uses this share of the units. attention_overhead: time of decode
-    attention over the time of its cache's bytes at the units' peak.
+    attention over the time of its cache's bytes at the units' peak. standard: the declaration on which the cycle engine plays its
+    programs, None: there is none.
     """
 
     kind: Literal["bank_units"]
     name: str
     description: str
+    standard: Literal["HBM3@sieve"] | None = None
     stacks: Count
     pseudochannels_per_stack: Count
     banks_per_pseudochannel: Count
@@ -157,20 +159,18 @@ class PimMemory(Options):
         hidden, inner = model.hidden_size, model.expert_intermediate_size
         return self.cut(2 * inner, hidden), self.cut(hidden, inner)
 
-    def cut(self, outputs: int, inputs: int) -> MatrixCut:
-        """Cut a matrix as coarsely as keeps the units used: finer cuts leave more partial sums to the GPU."""
+    def cut(self, outputs: int, inputs: int, channels: int | None = None) -> MatrixCut:
+        """Cut a matrix over some channels (None: all) as coarsely as keeps the units used: finer cuts leave more partial sums to the GPU."""
+        units = (channels or self.channels) * self.banks_per_pseudochannel
         if self.layout == "output_split":
-            return self._cut(outputs, inputs, 1)
-        used = {
-            split: outputs * split / (-(-outputs * split // self.units) * self.units)
-            for split in range(1, _MOST_SPLITS)
-        }
+            return self._cut(outputs, inputs, 1, units)
+        used = {split: outputs * split / (-(-outputs * split // units) * units) for split in range(1, _MOST_SPLITS)}
         enough = min(self.least_use, max(used.values()))
-        return self._cut(outputs, inputs, next(split for split, share in used.items() if share >= enough))
+        return self._cut(outputs, inputs, next(split for split, share in used.items() if share >= enough), units)
 
-    def _cut(self, outputs: int, inputs: int, split: int) -> MatrixCut:
+    def _cut(self, outputs: int, inputs: int, split: int, units: int) -> MatrixCut:
         part = -(-inputs // split)
-        tiles = -(-outputs * split // self.units)
+        tiles = -(-outputs * split // units)
         return MatrixCut(
             vector_columns=-(-part * ELEMENT_BYTES // self.column_bytes),
             columns=tiles * -(-part // self.lanes),

@@ -6,6 +6,7 @@ opened and the vector is written, all banks multiply column by column, results a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from moeram.errors import ConfigError
@@ -14,6 +15,7 @@ from moeram.hardware.program_runs import ProgramMemory, play_program
 from moeram.model import MoEModel
 
 STANDARD = "HBM3@sieve"
+VECTOR_BUFFER_COLUMNS = 8192 // 32  # of the declaration's unit
 _BANKS_OF_GROUP = 4
 _DQ_BYTES = 4
 
@@ -31,13 +33,15 @@ class Program:
         self._to_open = self._to_close + -(-memory.nrp // memory.nccd_l)
 
     def matrix(self, cut: MatrixCut, first_row: int = 0) -> int:
-        """One vector through one matrix; the row behind its last."""
-        end = first_row + -(-cut.columns // self._row_columns)
-        self.open(first_row)
-        self.lines.append(f"PIM WRVEC {cut.vector_columns} 1")
-        self.multiply(cut.columns, first_row)
+        """One vector through one matrix; the row behind its last. A vector longer than its buffer is cut, each part begins a row."""
+        parts = -(-cut.vector_columns // VECTOR_BUFFER_COLUMNS)
+        for vector, columns in zip(_even(cut.vector_columns, parts), _even(cut.columns, parts), strict=True):
+            self.open(first_row)
+            self.lines.append(f"PIM WRVEC {vector} 1")
+            self.multiply(columns, first_row)
+            first_row += -(-columns // self._row_columns)
         self.lines.append(f"PIM RDRES {cut.result_columns} 1")
-        return end
+        return first_row
 
     def multiply(self, columns: int, first_row: int = 0) -> None:
         """All banks multiply so many columns, the first row being open; all rows are closed at the end."""
@@ -88,18 +92,37 @@ class Program:
             self.lines.append(f"PIM MAC {count} 1 {bank} {number}")
 
 
+def _even(count: int, parts: int) -> list[int]:
+    """Cut a count into parts that differ by one at most."""
+    return [count // parts + (part < count % parts) for part in range(parts)]
+
+
 def expert_program(memory: PimMemory, model: MoEModel, tokens: int) -> str:
     """So many tokens one after the other through one expert; every matrix begins in a row of its own."""
+    return matrices_program(memory, memory.phases(model), tokens)
+
+
+def matrices_program(memory: PimMemory, cuts: Sequence[MatrixCut], times: int = 1) -> str:
+    """Matrices that are multiplied one after the other, the whole so many times."""
     program = Program(memory)
-    for _ in range(tokens):
+    for _ in range(times):
         row = 0
-        for cut in memory.phases(model):
+        for cut in cuts:
             row = program.matrix(cut, row)
     return program.end()
 
 
 def run_program(memory: PimMemory, trace: str, refresh: bool = True) -> dict[str, Any]:
     """Play a trace on one pseudochannel of the memory: the engine's cycles, statistics and counts of commands.
+
+    Raises:
+        ConfigError: a geometry that the standard cannot have.
+    """
+    return play_program(pseudochannel(memory, refresh), trace)
+
+
+def pseudochannel(memory: PimMemory, refresh: bool = True) -> ProgramMemory:
+    """Return one pseudochannel of the memory for the engine.
 
     Raises:
         ConfigError: a geometry that the standard cannot have.
@@ -117,9 +140,7 @@ def run_program(memory: PimMemory, trace: str, refresh: bool = True) -> dict[str
         "bankgroup": memory.banks_per_pseudochannel // _BANKS_OF_GROUP,
         "column": memory.row_bytes // _DQ_BYTES,
     }
-    return play_program(
-        ProgramMemory(standard=STANDARD, organization=organization, timing=timing, refresh=refresh), trace
-    )
+    return ProgramMemory(standard=STANDARD, organization=organization, timing=timing, refresh=refresh)
 
 
 def token_ps_by_engine(memory: PimMemory, model: MoEModel, tokens: int = 64) -> float:

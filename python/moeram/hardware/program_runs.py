@@ -84,6 +84,14 @@ def play_program(memory: ProgramMemory, trace: str, *, command_trace: str | Path
     return _call(load_core().run_queued, memory, trace, command_trace=str(command_trace))
 
 
+def play_turns(memory: ProgramMemory, trace: str, *, most: int, fold: bool = True) -> dict[str, Any]:
+    """Play the text of a trace again and again on one channel, until its state comes back (with `fold`) or `most` turns are played.
+
+    Returns end_cycles [turns + 1], issued [turns + 1, commands], commands (names), period_begin and period (0: no state came back).
+    """
+    return _call(load_core().run_turns, memory, trace, most=most, fold=fold)
+
+
 def lower_program(memory: ProgramMemory, trace: str) -> list[LoweredCommand]:
     """Return every column command of a trace in its order.
 

@@ -68,6 +68,9 @@ SIEVE_FITS: dict[str, dict[str, object]] = {
 }
 
 
+_TOKENS_AT_ONCE = 32
+
+
 class SyntheticRouting:
     """A ``RoutingSource`` of random tokens.
 
@@ -107,11 +110,17 @@ class SyntheticRouting:
     def draw(self, topic: int, batch: int, rng: np.random.Generator) -> np.ndarray:
         """Experts of ``batch`` new tokens, int16 [batch, layers, top_k]."""
         check_draw(self, topic, batch)
-        shape = (batch, len(self.layers), self.experts)
-        waits = rng.standard_exponential(shape, dtype=np.float32) * self._mean_wait[topic]
-        if self.top_k == 1:
-            return waits.argmin(axis=-1, keepdims=True).astype(np.int16)
-        return np.argpartition(waits, self.top_k - 1, axis=-1)[..., : self.top_k].astype(np.int16)
+        drawn = np.empty((batch, len(self.layers), self.top_k), dtype=np.int16)
+        # Piece by piece: the waits of all experts are many times larger than the experts drawn.
+        for begin in range(0, batch, _TOKENS_AT_ONCE):
+            piece = drawn[begin : begin + _TOKENS_AT_ONCE]
+            waits = rng.standard_exponential((len(piece), len(self.layers), self.experts), dtype=np.float32)
+            waits *= self._mean_wait[topic]
+            if self.top_k == 1:
+                piece[:] = waits.argmin(axis=-1, keepdims=True)
+            else:
+                piece[:] = np.argpartition(waits, self.top_k - 1, axis=-1)[..., : self.top_k]
+        return drawn
 
     def _sample_usage(self, stream: int) -> np.ndarray:
         return _usage(self._model, self.options, self._seed, stream)

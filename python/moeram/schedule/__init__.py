@@ -17,7 +17,7 @@ from moeram.schedule.fixed import AllExperts, AttAcc, GpuOnly, NoExperts
 from moeram.schedule.oracle import Oracle, OracleOptions
 from moeram.schedule.papi import Papi, PapiOptions
 from moeram.schedule.pimoe import Pimoe, PimoeOptions
-from moeram.schedule.policy import Observation, Plan, SchedulePolicy, gpu_ps, objective_ps
+from moeram.schedule.policy import ExpertCosts, Observation, Plan, SchedulePolicy, gpu_ps, objective_ps
 from moeram.schedule.sieve import Sieve, SieveOptions
 
 GROUP = "moeram.schedule"
@@ -32,7 +32,7 @@ _OPTIONS: dict[Any, type[Options]] = {
 }
 
 __all__ = [
-    "POLICIES", "Observation", "Plan", "SchedulePolicy", "gpu_ps", "make_schedule", "objective_ps", "schedule_names",
+    "POLICIES", "ExpertCosts", "Observation", "Plan", "SchedulePolicy", "gpu_ps", "make_schedule", "objective_ps", "schedule_names",
 ]  # fmt: skip
 
 

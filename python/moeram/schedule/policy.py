@@ -1,12 +1,13 @@
 """The contract of scheduling policies: who computes which expert in a step, given what a runtime would know.
 
 Everything is planned at once for n independent decisions, one for each MoE layer and GPU. A policy decides only who computes; where
-weights lie is the placement's business.
+weights lie is the placement's business. All experts of a model have one shape, so what one costs depends on its tokens alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,15 +19,32 @@ Times = NDArray[np.float64]  # picoseconds
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExpertCosts:
+    """What an expert costs by its tokens: [T] each, entry t of an expert with t tokens.
+
+    gpu_memory_ps, gpu_compute_ps: what it adds to the GPU's memory time (weights and intermediates over the bandwidth) and compute
+        time; a grouped kernel takes the greater of the two sums.
+    memory_ps: its time on the memory side by a table measured in advance.
+    memory_roofline_ps: operations over the memory side's peak: what is known before anything was measured.
+    """
+
+    gpu_memory_ps: Times
+    gpu_compute_ps: Times
+    memory_ps: Times
+    memory_roofline_ps: Times
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _require(field.name, getattr(self, field.name), self.gpu_memory_ps.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """What a policy sees of n decisions about E local experts each.
 
     tokens: int64 [n, E], 0 for experts that nobody chose; shared experts are not among them.
-    gpu_memory_ps, gpu_compute_ps: [n, E], what each expert adds to the GPU's memory time (weights and intermediates over the
-        bandwidth) and compute time; a grouped kernel takes the greater of the two sums.
+    costs: of an expert, for all token counts that occur.
     gpu_base_memory_ps, gpu_base_compute_ps: [n], what the GPU does in any case (projections, router, shared experts).
-    memory_ps: [n, E], time of each expert on the memory side by a table measured in advance.
-    memory_roofline_ps: [n, E], operations over the memory side's peak: what is known before anything was measured.
     attention_ps: [n], decode attention queued on the memory side. gpu_attention_ps: [n], the same on the GPU.
     comm_ps: [n], transfers between GPUs.
     memory_units: units that hold one expert each under expert parallelism inside the memory side; unit_of_expert: int64 [E].
@@ -34,12 +52,9 @@ class Observation:
     """
 
     tokens: NDArray[np.int64]
-    gpu_memory_ps: Times
-    gpu_compute_ps: Times
+    costs: ExpertCosts
     gpu_base_memory_ps: Times
     gpu_base_compute_ps: Times
-    memory_ps: Times
-    memory_roofline_ps: Times
     attention_ps: Times
     gpu_attention_ps: Times
     comm_ps: Times
@@ -49,19 +64,58 @@ class Observation:
     tokens_per_request: int = 1
 
     def __post_init__(self) -> None:
-        n, experts = self.tokens.shape
-        for name in ("gpu_memory_ps", "gpu_compute_ps", "memory_ps", "memory_roofline_ps"):
-            _require(name, getattr(self, name), (n, experts))
         for name in ("gpu_base_memory_ps", "gpu_base_compute_ps", "attention_ps", "gpu_attention_ps", "comm_ps"):
-            _require(name, getattr(self, name), (n,))
+            _require(name, getattr(self, name), self.tokens.shape[:1])
+        if self.token_counts > len(self.costs.memory_ps):
+            raise EngineError(
+                f"costs of an observation end at {len(self.costs.memory_ps) - 1} tokens, an expert has {self.token_counts - 1}"
+            )
 
-    @property
+    @cached_property
+    def token_counts(self) -> int:
+        """T: one more than the most tokens of an expert."""
+        return int(self.tokens.max(initial=0)) + 1
+
+    @cached_property
     def activated(self) -> NDArray[np.bool_]:
         """Which experts have tokens [n, E]."""
         return self.tokens > 0
 
+    @cached_property
+    def experts_by_tokens(self) -> NDArray[np.int64]:
+        """Return how many experts of each decision have 0, 1, ... tokens [n, T]; those without tokens do not count."""
+        return by_tokens(self.tokens, self.token_counts)
 
-@dataclass(frozen=True, kw_only=True)
+    @cached_property
+    def gpu_memory_ps(self) -> Times:
+        """What each expert adds to the GPU's memory time [n, E]."""
+        return self.costs.gpu_memory_ps[self.tokens]
+
+    @cached_property
+    def gpu_compute_ps(self) -> Times:
+        """What each expert adds to the GPU's compute time [n, E]."""
+        return self.costs.gpu_compute_ps[self.tokens]
+
+    @cached_property
+    def memory_ps(self) -> Times:
+        """Time of each expert on the memory side [n, E]."""
+        return self.costs.memory_ps[self.tokens]
+
+    @cached_property
+    def memory_roofline_ps(self) -> Times:
+        """The same at the memory side's peak."""
+        return self.costs.memory_roofline_ps[self.tokens]
+
+
+def by_tokens(tokens: NDArray[np.int64], counts: int) -> NDArray[np.int64]:
+    """Count the experts of each row [n, E] by their tokens below `counts`: [n, counts], column 0 stays empty."""
+    n = len(tokens)
+    places = tokens + (np.arange(n) * counts)[:, None]
+    found = np.bincount(places.ravel(), minlength=n * counts).reshape(n, counts)
+    found[:, 0] = 0
+    return found
+
+
 class Plan:
     """Who computes what.
 
@@ -70,8 +124,13 @@ class Plan:
     """
 
     on_memory: NDArray[np.bool_]
-    attention_on_memory: bool = True
-    charged_ps: int = 0
+
+    def __init__(self, *, on_memory: NDArray[np.bool_], attention_on_memory: bool = True, charged_ps: int = 0) -> None:
+        self.on_memory, self.attention_on_memory, self.charged_ps = on_memory, attention_on_memory, charged_ps
+
+    def kept_by_tokens(self, observation: Observation) -> NDArray[np.int64]:
+        """Return how many experts of each decision with 0, 1, ... tokens are on the memory side [n, T]; column 0 stays empty."""
+        return by_tokens(observation.tokens * self.on_memory, observation.token_counts)
 
 
 class SchedulePolicy(Protocol):
@@ -84,7 +143,7 @@ class SchedulePolicy(Protocol):
         ...
 
     def observe(self, tokens: NDArray[np.int64], memory_ps: Times) -> None:
-        """Take the measured times [m] of experts with `tokens` [m] that the memory side computed in this step."""
+        """Take measured times [m] of this step: in some decision experts with `tokens` [m] took so long on the memory side, on average."""
         ...
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from moeram.schedule.policy import Observation, Times
+from moeram.schedule.policy import Observation, Plan, Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,71 @@ def _descending(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(-tokens.astype(np.int16) if short else -tokens, axis=1, kind="stable")
 
 
-def first_stop(goes_on: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many steps [n] are taken before the first False of each row [n, steps]."""
-    return np.where(goes_on.all(axis=1), goes_on.shape[1], np.argmin(goes_on, axis=1))
+class PrefixPlan(Plan):
+    """The experts with most tokens on the GPU, the others on the memory side; of equal ones those with the smallest ids go first.
+
+    stop: int64 [n], token count up to which experts stay. moved: int64 [n], how many of exactly that count went to the GPU after all.
+    """
+
+    def __init__(
+        self, observation: Observation, stop: NDArray[np.int64], moved: NDArray[np.int64], *, charged_ps: int = 0
+    ) -> None:
+        self.attention_on_memory, self.charged_ps = True, charged_ps
+        self._observation, self._stop, self._moved = observation, stop, moved
+
+    @cached_property
+    def on_memory(self) -> NDArray[np.bool_]:  # type: ignore[override]
+        """Experts [n, E] on the memory side."""
+        tokens, stop = self._observation.tokens, self._stop[:, None]
+        last = tokens == stop
+        stays = np.cumsum(last, axis=1) > self._moved[:, None]
+        return (tokens > 0) & ((tokens < stop) | (last & stays))
+
+    def kept_by_tokens(self, observation: Observation) -> NDArray[np.int64]:
+        """Return how many experts of each decision with 0, 1, ... tokens are on the memory side [n, T]."""
+        kept = observation.experts_by_tokens * (np.arange(observation.token_counts) <= self._stop[:, None])
+        kept[np.arange(len(kept)), self._stop] -= self._moved
+        return kept
+
+
+def greedy(
+    observation: Observation, expert_ps: Times, attention_ps: Times, comm_ps: Times
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return stop and moved of the greedy prefix of each decision: experts go to the GPU while max(comm, GPU, memory) falls.
+
+    Experts of equal tokens cost the same, so that along them the GPU's time is convex and the memory side's falls: once a move
+    does not help, the next of its group does not either. A group is therefore passed if its last move helps, and only one group is
+    walked through. Of moves that change nothing those are taken while the memory side is what one waits for (X3).
+
+    Args:
+        expert_ps: [T], of an expert by its tokens. attention_ps, comm_ps: [n], those that count.
+    """
+    costs, groups = observation.costs, observation.experts_by_tokens[:, :0:-1]
+    sizes = np.arange(observation.token_counts - 1, 0, -1)
+    each = np.stack([costs.gpu_memory_ps[sizes], costs.gpu_compute_ps[sizes], -expert_ps[sizes]])
+    sums = np.cumsum(groups * each[:, None, :], axis=2)
+    start = np.stack([
+        observation.gpu_base_memory_ps,
+        observation.gpu_base_compute_ps,
+        attention_ps - (sums[2, :, -1] if sums.shape[2] else 0.0),
+    ])  # fmt: skip
+    ends, comm = sums + start[:, :, None], comm_ps[:, None]
+    # The last move of each group, of those that have one.
+    helps = _helps(ends - each[:, None, :], ends, comm) | (groups == 0)
+    passed = helps.all(axis=1)
+    if not len(sizes) or passed.all():
+        return np.zeros(len(groups), dtype=np.int64), np.zeros(len(groups), dtype=np.int64)
+    row, place = np.arange(len(groups)), np.argmin(helps, axis=1)
+    size, cost = groups[row, place], each[:, place, None]
+    before = ends[:, row, place, None] - size[:, None] * cost
+    moves = np.arange(int(size.max()) + 1)
+    walk = before + moves * cost
+    moved = np.argmin(_helps(walk[:, :, :-1], walk[:, :, 1:], comm) & (moves[:-1] < size[:, None] - 1), axis=1)
+    return np.where(passed, 0, sizes[place]), np.where(passed, 0, moved)
+
+
+def _helps(before: Times, after: Times, comm: Times) -> NDArray[np.bool_]:
+    """Whether a move from one state to the next is taken; states: GPU memory, GPU compute and memory side, [3, n, moves]."""
+    was = np.maximum(np.maximum(before[0], before[1]), np.maximum(before[2], comm))
+    now = np.maximum(np.maximum(after[0], after[1]), np.maximum(after[2], comm))
+    return (now < was) | ((now == was) & (before[2] > comm))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from moeram.options import Options
 from moeram.schedule.policy import Observation, Plan, Times
-from moeram.schedule.prefix import first_stop, prefixes
+from moeram.schedule.prefix import PrefixPlan, greedy
 
 
 class SieveOptions(Options):
@@ -69,17 +69,17 @@ class Sieve:
 
     def plan(self, observation: Observation) -> Plan:
         """Return the greedy prefix of each decision."""
-        options = self.options
-        expected = observation.memory_roofline_ps
+        options, nothing = self.options, np.zeros_like(observation.comm_ps)
+        expected = observation.costs.memory_roofline_ps[: observation.token_counts]
         if options.use_table:
-            expected = self.table.look_up(observation.tokens, expected)
-        family = prefixes(observation, expected)
-        memory = family.memory_ps if options.count_attention else family.memory_ps - observation.attention_ps[:, None]
-        comm = observation.comm_ps[:, None] if options.count_communication else np.zeros_like(memory[:, :1])
-        time = np.maximum(comm, np.maximum(family.gpu_ps, memory))
-        waits_for_memory = (memory[:, :-1] > comm) & (time[:, 1:] == time[:, :-1])
-        moved = np.minimum(first_stop((time[:, 1:] < time[:, :-1]) | waits_for_memory), family.activated)
-        return Plan(on_memory=family.on_memory(moved), charged_ps=round(options.scheduler_us * 1e6))
+            expected = self.table.look_up(np.arange(observation.token_counts), expected)
+        stop, moved = greedy(
+            observation,
+            expected,
+            observation.attention_ps if options.count_attention else nothing,
+            observation.comm_ps if options.count_communication else nothing,
+        )
+        return PrefixPlan(observation, stop, moved, charged_ps=round(options.scheduler_us * 1e6))
 
     def observe(self, tokens: NDArray[np.int64], memory_ps: Times) -> None:
         """Update the cost table with one iteration."""

@@ -7,6 +7,7 @@ once, as arrays [layers, GPUs]; a layer ends for all GPUs with the combine of it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,15 +18,17 @@ from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.network import Network
+from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.priced import worst
 from moeram.model import MoEModel
 from moeram.options import Options
-from moeram.schedule import Observation, Plan, SchedulePolicy
+from moeram.schedule import ExpertCosts, Observation, Plan, SchedulePolicy
 from moeram.schedule.pimoe import unit_times
-from moeram.serving.overlap import TaskGraph
 from moeram.serving.pricing.gpu_kernels import GpuKernels
+from moeram.serving.pricing.memory_times import EngineTimes, FormulaTimes, LayerShares, MemoryTimes
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.pim_energy import PimActivity, PimEnergy
+from moeram.serving.pricing.pim_layer import layer_times_ps
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
@@ -48,7 +51,9 @@ class GpuPimOptions(Options):
 
 
 class GpuPimPricer:
-    """n GPUs with computing memory. Measured tables of `cost` price what the GPUs do, without the launches that a roofline leaves out."""
+    """n GPUs with computing memory. Measured tables of `cost` price what the GPUs do, without the launches that a roofline leaves out;
+    the memory's times are closed forms, or with `engine` those of the cycle engine.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class GpuPimPricer:
         options: GpuPimOptions | None = None,
         *,
         dtype: str = "bfloat16",
+        engine: PimEngine | None = None,
     ) -> None:
         self.gpus = network.topology.nodes
         if model.experts % self.gpus:
@@ -72,8 +78,9 @@ class GpuPimPricer:
         self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
         self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
         self._work = ModelWork(model)
+        self.memory_times = self._times_of(engine)
         # Refuses a model that the units cannot compute before anything is served.
-        memory.expert_ps(np.ones(1, dtype=np.int64), model)
+        self.memory_times.expert_ps(np.ones(1, dtype=np.int64))
         routed_bytes = len(model.moe_layers) * model.experts * model.expert_bytes
         self._shards = self.gpus if self._options.dense == "sharded" else 1
         self._tables, self._call_ps = cost.tables, 0.0
@@ -94,9 +101,18 @@ class GpuPimPricer:
             waiting_w=self._energy.waiting_w,
         )  # fmt: skip
         self._expert_bytes, self._expert_parameters = model.expert_bytes, model.expert_parameters
-        self._times: dict[str, NDArray[np.float64]] = {"memory": np.zeros(0)}
+        self._costs: ExpertCosts | None = None
+        self._shares = LayerShares(model)
+        self._unit_of_expert = np.arange(model.experts // self.gpus) % memory.stacks
         copies = self.gpus // self._shards
         self._weights = {f"external/{name}": size * copies for name, size in self._work.weight_bytes.items()}
+
+    def _times_of(self, engine: PimEngine | None) -> MemoryTimes:
+        if engine is None:
+            return FormulaTimes(self._memory, self._model, self.gpus)
+        if self._options.memory_layout != "tensor":
+            raise ConfigError("pim_times: the engine plays experts that lie over all channels (memory_layout: tensor)")
+        return EngineTimes(engine, self._model, self.gpus)
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes; the schedule learns from it."""
@@ -105,58 +121,68 @@ class GpuPimPricer:
         dispatch_ps, combine_ps, exchange_pj = self._exchanges(counts)
         observation = self._observe(step, work, counts, dispatch_ps + combine_ps)
         plan = self._schedule.plan(observation)
-        times = self._resources(observation, plan)
-        layers_ps = self._layers_ps(times, dispatch_ps, combine_ps, work, plan)
-        used = plan.on_memory & observation.activated
-        self._schedule.observe(counts[used], observation.memory_ps[used])
+        kept = plan.kept_by_tokens(observation)
+        groups_ps = self._groups_ps(kept, observation)
+        times = self._resources(observation, plan, kept, groups_ps)
+        layers_ps = layer_times_ps(
+            times,
+            dispatch_ps=dispatch_ps,
+            combine_ps=combine_ps,
+            maps_ps=self._maps_ps(work),
+            dense_ps=self._dense_ps(work),
+            router_ps=self._options.router_us * 1e6,
+            schedule_ps=plan.charged_ps,
+            interleaved=self._options.interleaved,
+        )
+        used, tokens = np.nonzero(kept)
+        self._schedule.observe(tokens, groups_ps[used, tokens] / kept[used, tokens])
         head_ps = self._head_ps(work)
         time_ps = int(np.ceil(layers_ps.sum() + head_ps))
         parts_ps = self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps)
-        moved, operations = self._moved(work, counts, plan), self._operations(work, counts, plan)
+        chosen = (observation.experts_by_tokens.sum(axis=0), kept.sum(axis=0))
+        moved, operations = self._moved(work, *chosen, plan), self._operations(work, chosen[1], plan)
         activity = PimActivity(
             time_ps=time_ps,
             gpu_ps=parts_ps["gpu"] * self.gpus,
             external_bytes=sum(size for name, size in moved.items() if name.startswith("external/")),
             array_bytes=self._array_bytes(work, moved, plan),
             macs=operations["units"] / 2,
-            vector_bytes=self._vector_bytes(work, counts, plan),
+            vector_bytes=self._vector_bytes(work, chosen[1], plan),
             network_pj=exchange_pj + self._collectives_pj(work),
         )
         return PricedStep(
             time_ps=time_ps,
-            bound_ps=self._bound_ps(counts, work),
-            fidelity=worst("analytic", self._network.fidelity),
+            bound_ps=self._bound_ps(chosen[0], work),
+            fidelity=worst("analytic", self.memory_times.fidelity, self._network.fidelity),
             parts_ps=parts_ps,
             energy_pj=self._energy.of(activity),
             moved_bytes=moved,
             operations=operations,
         )
 
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a run must know."""
+        return self.memory_times.notes()
+
     def _observe(
         self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]
     ) -> Observation:
         layers, n = self._routed.layers, len(counts)
         bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
-        queued = self._memory.attention_ps(work.attention_bytes // self.gpus, work.attention_ops // self.gpus)
-        attention = float(queued.time_ps) / layers
-        on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus / layers
+        on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus
         if self._kernels.measures("generation_attention"):
-            on_gpu = self._kernels.decode_attention(step, work, share=self.gpus).time_ps / layers
+            on_gpu = float(self._kernels.decode_attention(step, work, share=self.gpus).time_ps)
         base_memory_ps, base_compute_ps = self._base(step, work)
-        experts = self._expert_times(int(counts.max()))
         return Observation(
             tokens=counts,
-            gpu_memory_ps=experts["gpu memory"][counts],
-            gpu_compute_ps=experts["gpu compute"][counts],
+            costs=self._expert_costs(int(counts.max())),
             gpu_base_memory_ps=np.full(n, base_memory_ps / layers),
             gpu_base_compute_ps=np.full(n, base_compute_ps / layers),
-            memory_ps=experts["memory"][counts],
-            memory_roofline_ps=experts["memory roofline"][counts],
-            attention_ps=np.full(n, attention),
-            gpu_attention_ps=np.full(n, on_gpu),
+            attention_ps=self.memory_times.attention_ps(step, work).ravel(),
+            gpu_attention_ps=np.repeat(on_gpu * self._shares.shares(work), self.gpus),
             comm_ps=np.repeat(comm_ps, self.gpus),
             memory_units=self._memory.stacks,
-            unit_of_expert=np.arange(counts.shape[1]) % self._memory.stacks,
+            unit_of_expert=self._unit_of_expert,
             requests=max(len(step.decode), 1),
             tokens_per_request=step.tokens_per_request,
         )
@@ -173,80 +199,54 @@ class GpuPimPricer:
         part = self._kernels.body(tokens).plus(self._kernels.prompt_attention(step, work, share=self.gpus))
         return part.time_ps + moved / bandwidth, part.time_ps + moved / bandwidth
 
-    def _expert_times(self, most_tokens: int) -> dict[str, NDArray[np.float64]]:
+    def _expert_costs(self, most_tokens: int) -> ExpertCosts:
         """Return the times of an expert by its tokens, 0 to at least `most_tokens`; kept, since they never change."""
-        if most_tokens >= len(self._times["memory"]):
+        if self._costs is None or most_tokens >= len(self._costs.memory_ps):
             # Twice as many as needed, unless that asks a table beyond its range.
             beyond = 1 if self._kernels.measures("moe") else 2
             model, tokens = self._model, np.arange(beyond * most_tokens + 1)
             bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
             activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
-            priced = self._memory.expert_ps(tokens, model)
-            self._times = {
-                "gpu memory": ((tokens > 0) * model.expert_bytes + tokens * activations) / bandwidth,
-                "gpu compute": 2 * model.expert_parameters * tokens / peak,
-                "memory": priced.time_ps.astype(float),
-                "memory roofline": priced.bound_ps.astype(float),
-            }
+            priced = self.memory_times.expert_ps(tokens)
+            self._costs = ExpertCosts(
+                gpu_memory_ps=((tokens > 0) * model.expert_bytes + tokens * activations) / bandwidth,
+                gpu_compute_ps=2 * model.expert_parameters * tokens / peak,
+                memory_ps=priced.time_ps.astype(float),
+                memory_roofline_ps=priced.bound_ps.astype(float),
+            )
             if self._kernels.measures("moe"):
                 grouped = self._kernels.grouped_experts(tokens)
                 self._call_ps = grouped.call_ps
-                self._times |= {"gpu memory": grouped.each_ps, "gpu compute": grouped.each_ps}
-        return self._times
+                self._costs = replace(self._costs, gpu_memory_ps=grouped.each_ps, gpu_compute_ps=grouped.each_ps)
+        return self._costs
 
-    def _resources(self, observation: Observation, plan: Plan) -> dict[str, NDArray[np.float64]]:
+    def _groups_ps(self, kept: NDArray[np.int64], observation: Observation) -> NDArray[np.float64]:
+        """Return what the memory takes for experts of each token count, [layers x GPUs, T]."""
+        table = observation.costs.memory_ps[: kept.shape[1]]
+        groups = self.memory_times.groups_ps(kept.reshape(self._routed.layers, self.gpus, -1), table)
+        return groups.reshape(kept.shape)
+
+    def _resources(
+        self, observation: Observation, plan: Plan, kept: NDArray[np.int64], groups_ps: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
         """Return how long each resource works in each layer and GPU, [layers, GPUs]."""
-        on_gpu, used = observation.activated & ~plan.on_memory, observation.activated & plan.on_memory
+        on_gpu, costs = observation.experts_by_tokens - kept, observation.costs
         attention = observation.attention_ps if plan.attention_on_memory else np.zeros_like(observation.attention_ps)
         on_gpu_attention = np.zeros_like(attention) if plan.attention_on_memory else observation.gpu_attention_ps
         if self._options.memory_layout == "tensor":
-            experts = np.where(used, observation.memory_ps, 0.0).sum(axis=1)
+            experts = groups_ps.sum(axis=1)
         else:
-            assert observation.unit_of_expert is not None
-            experts = unit_times(observation, used, observation.unit_of_expert, observation.memory_units).max(axis=1)
-        call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0)
+            used = observation.activated & plan.on_memory
+            experts = unit_times(observation, used, self._unit_of_expert, observation.memory_units).max(axis=1)
+        call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0) if self._call_ps else 0.0
         times = {
-            "load": np.where(on_gpu, observation.gpu_memory_ps, 0.0).sum(axis=1) + call,
-            "gemm": np.where(on_gpu, observation.gpu_compute_ps, 0.0).sum(axis=1) + call,
+            "load": on_gpu @ costs.gpu_memory_ps[: kept.shape[1]] + call,
+            "gemm": on_gpu @ costs.gpu_compute_ps[: kept.shape[1]] + call,
             "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
             "attention": attention,
             "experts in memory": experts,
         }
         return {name: time.reshape(-1, self.gpus) for name, time in times.items()}
-
-    def _layers_ps(
-        self,
-        times: dict[str, NDArray[np.float64]],
-        dispatch_ps: NDArray[np.float64],
-        combine_ps: NDArray[np.float64],
-        work: StepWork,
-        plan: Plan,
-    ) -> NDArray[np.float64]:
-        """Return the time of each layer [layers]: the graph of sieve.md 4, numbers are those of its tasks."""
-        graph, maps_ps = TaskGraph(), self._maps_ps(work)
-        dense_ps = self._dense_ps(work)
-        graph.add("gather", dense_ps / 2, resource="network", together=True)
-        graph.add("projections", times["base"], after=["gather"], resource="gpu")
-        graph.add("attention", times["attention"], after=["projections"], resource="memory")
-        graph.add("reduce", dense_ps / 2, after=["attention"], resource="network", together=True)
-        graph.add("router", self._options.router_us * 1e6, after=["reduce"], resource="gpu")  # 2
-        graph.add("maps", maps_ps, after=["router"], resource="network", together=True)  # 3, 4
-        graph.add("dispatch", dispatch_ps[:, None], after=["maps"], resource="network", together=True)  # 5a
-        graph.add("schedule", plan.charged_ps, after=["maps"])  # 5b
-        graph.add("load", times["load"], after=["schedule"], resource="external")  # 6a
-        graph.add("gemm", times["gemm"], after=["schedule", "dispatch"], resource="gpu")  # 7a
-        graph.add("memory", times["experts in memory"], after=["schedule", "dispatch"], resource="memory")  # 6b, 7b, 8
-        graph.add(
-            "combine", combine_ps[:, None], after=["load", "gemm", "memory"], resource="network", together=True
-        )  # 9
-        chain = graph.end_ps("combine").max(axis=-1)
-        if not self._options.interleaved:
-            return chain
-        gpu = np.maximum(graph.busy_ps("gpu"), times["base"] + times["load"]).max(axis=-1)
-        memory = graph.busy_ps("memory").max(axis=-1)
-        network = graph.busy_ps("network").max(axis=-1)
-        # Two micro-batches are under way: a layer takes no less than half of its chain, nor than its busiest resource.
-        return np.max([gpu, memory, network, chain / 2], axis=0)
 
     def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         """Return dispatch and combine of each layer [layers] and their energy (pJ); sources are even, since attention is
@@ -273,9 +273,9 @@ class GpuPimPricer:
         attention = self._memory.attention_array_bytes(work.attention_bytes, work.attention_ops)
         return moved["internal/routed experts"] + moved["internal/experts again"] + attention * plan.attention_on_memory
 
-    def _vector_bytes(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> int:
+    def _vector_bytes(self, work: StepWork, kept: NDArray[np.int64], plan: Plan) -> int:
         """Vectors between GPUs and units: of experts, and queries and results of attention."""
-        experts = int(counts[plan.on_memory].sum()) * self._memory.vector_bytes(self._model)
+        experts = _tokens(kept) * self._memory.vector_bytes(self._model)
         model = self._model
         width = 2 * model.heads * model.head_dim * model.bytes_per_activation * model.kv_layers
         return experts + work.decode_tokens * width * plan.attention_on_memory
@@ -299,18 +299,15 @@ class GpuPimPricer:
     def _peak(self) -> float:
         return self._gpu.peak_flops_per_ps(self._dtype) * self._gpu.compute_efficiency
 
-    def _bound_ps(self, counts: NDArray[np.int64], work: StepWork) -> int:
+    def _bound_ps(self, experts: NDArray[np.int64], work: StepWork) -> int:
         """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
-        moved = int(np.count_nonzero(counts)) * self._expert_bytes + work.attention_bytes
+        moved = int(experts.sum()) * self._expert_bytes + work.attention_bytes
         return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Where the times come from."""
-        units = [
-            Origin("experts in memory", "analytic", f"closed form of {self._memory.name}"),
-            Origin("decode attention in memory", "analytic", f"closed form of {self._memory.name}"),
-        ]
+        units = self.memory_times.origins()
         network = [Origin("network", self._network.fidelity, self._network.how)] if self.gpus > 1 else []
         named = {"MoE layers": "experts on GPUs", "decode attention": "decode attention on GPUs"}
         on_gpus = [origin._replace(part=named.get(origin.part, origin.part)) for origin in self._kernels.origins()]
@@ -335,17 +332,15 @@ class GpuPimPricer:
         }
         return {name: int(value) for name, value in parts.items()}
 
-    def _moved(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        expert, used = self._expert_bytes, counts > 0
-        in_memory = used & plan.on_memory
-        distinct = int(np.count_nonzero(in_memory))
+    def _moved(self, work: StepWork, experts: NDArray[np.int64], kept: NDArray[np.int64], plan: Plan) -> dict[str, int]:
+        expert, distinct = self._expert_bytes, int(kept.sum())
         again = self._memory.reads_weights_for_each_token
         read, elsewhere = ("internal", "external") if plan.attention_on_memory else ("external", "internal")
         moved = {
             **self._weights,
-            "external/routed experts": (int(np.count_nonzero(used)) - distinct) * expert,
+            "external/routed experts": (int(experts.sum()) - distinct) * expert,
             "internal/routed experts": distinct * expert,
-            "internal/experts again": (int(counts[in_memory].sum()) - distinct) * expert if again else 0,
+            "internal/experts again": (_tokens(kept) - distinct) * expert if again else 0,
             f"{elsewhere}/kv read": 0,
             f"{read}/kv read": work.attention_bytes,
             "external/kv written": work.kv_written_bytes,
@@ -354,10 +349,15 @@ class GpuPimPricer:
         moved["external/kv read"] += work.prefill_attention_bytes
         return moved
 
-    def _operations(self, work: StepWork, counts: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        units = 2 * self._expert_parameters * int(counts[plan.on_memory].sum())
+    def _operations(self, work: StepWork, kept: NDArray[np.int64], plan: Plan) -> dict[str, int]:
+        units = 2 * self._expert_parameters * _tokens(kept)
         units += work.attention_ops if plan.attention_on_memory else 0
         return {"gpu": self._work.operations(work) - units, "units": units}
+
+
+def _tokens(experts: NDArray[np.int64]) -> int:
+    """Return the tokens of so many experts of 0, 1, ... tokens."""
+    return int(experts @ np.arange(len(experts)))
 
 
 def check_layouts(options: GpuPimOptions, name: str, schedule_options: dict[str, Any]) -> None:

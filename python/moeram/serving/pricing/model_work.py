@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,9 @@ _CLASSES = {
 class StepWork:
     """Work of a step, over all layers and requests.
 
-    tokens: through every layer; decode_tokens: of decoding requests among them; logit_tokens: through the head. attention_bytes, attention_ops: of decoding; prefill_*: of
-    prompts. state_bytes: recurrent states of linear layers, read and written. kv_written_bytes: new keys and values.
+    tokens: through every layer; decode_tokens: of decoding requests among them; logit_tokens: through the head. attention_bytes, attention_ops:
+    of decoding; prefill_*: of prompts. read_tokens: kind of attention -> keys [d] that each decoding request reads in a layer of it.
+    state_bytes: recurrent states of linear layers, read and written. kv_written_bytes: new keys and values.
     """
 
     tokens: int
@@ -29,6 +31,7 @@ class StepWork:
     logit_tokens: int
     attention_bytes: int
     attention_ops: int
+    read_tokens: Mapping[str, NDArray[np.int64]]
     prefill_attention_bytes: int
     prefill_attention_ops: int
     state_bytes: int
@@ -76,15 +79,23 @@ class ModelWork:
 
     def read_tokens(self, context_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return keys (and values) that one new token at the end of each context [n] reads, summed over layers."""
-        attention, total = self.model.attention, np.zeros_like(context_tokens)
-        for kind, layers in self._kinds.items():
+        return self._over_layers(self._read_in_layer(context_tokens))
+
+    def _over_layers(self, read: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        return np.asarray(sum(layers * read[kind] for kind, layers in self._kinds.items()))
+
+    def _read_in_layer(self, context_tokens: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        attention, read = self.model.attention, {}
+        for kind in self._kinds:
             if kind == "full":
-                total = total + layers * context_tokens
+                read[kind] = context_tokens
             elif kind == "sliding":
-                total = total + layers * np.minimum(context_tokens, attention.window_tokens)
+                read[kind] = np.minimum(context_tokens, attention.window_tokens)
             elif kind == "chunked":
-                total = total + layers * ((context_tokens - 1) % attention.chunk_tokens + 1)
-        return total
+                read[kind] = (context_tokens - 1) % attention.chunk_tokens + 1
+            else:
+                read[kind] = np.zeros_like(context_tokens)
+        return read
 
     def operations(self, work: StepWork) -> int:
         """Return the operations of a step as moe_cap.md 2.4 counts them: without the head."""
@@ -97,7 +108,8 @@ class ModelWork:
         """
         new = step.tokens_per_request
         # Tokens presented together read the same keys once and are scored one by one.
-        decoded = int(self.read_tokens(step.context_tokens).sum())
+        read = self._read_in_layer(step.context_tokens)
+        decoded = int(self._over_layers(read).sum())
         middle = step.chunk_start + (step.chunk_tokens + 1) // 2
         ends = self.read_tokens(step.chunk_start + step.chunk_tokens) if len(step.prefill) else step.chunk_start
         scored = int((step.chunk_tokens * self.read_tokens(np.maximum(middle, 1))).sum()) if len(step.prefill) else 0
@@ -108,6 +120,7 @@ class ModelWork:
             logit_tokens=len(step.decode) * new + len(step.prefill),
             attention_bytes=decoded * self._kv_layer_bytes,
             attention_ops=decoded * new * self._ops_per_read_token,
+            read_tokens=read,
             prefill_attention_bytes=int(ends.sum()) * self._kv_layer_bytes,
             prefill_attention_ops=scored * self._ops_per_read_token,
             state_bytes=2 * sequences * self._state_bytes,
