@@ -18,7 +18,7 @@ import numpy as np
 
 from moeram.check.device import check_device
 from moeram.hardware.gpu import Gpu, load_gpu
-from moeram.hardware.gpu_cost import MOE_KERNELS
+from moeram.hardware.gpu_cost import MOE_KERNELS, expert_activations
 from moeram.hardware.measured import MeasuredTables, read_tables
 from moeram.metrics import Table
 from moeram.model import MoEModel, load_model
@@ -74,7 +74,7 @@ def sustained_share(organization: str, timing: str) -> float:
 def predicted_us(layer: Layer, tokens: int, gpu: Gpu, share: float) -> tuple[float, str]:
     """Return the time of a layer with every expert active, and what bounds it."""
     pairs = tokens * layer.top_k
-    moved = layer.weight_bytes + pairs * (2 * layer.hidden + 3 * layer.inner) * BYTES
+    moved = layer.weight_bytes + pairs * expert_activations(layer.hidden, layer.inner) * BYTES
     memory_us = moved / (gpu.memory_gb_per_s * share) * 1e-3
     peak = gpu.peak_flops_per_ps("bfloat16") * gpu.compute_efficiency
     compute_us = 6 * layer.hidden * layer.inner * pairs / peak * 1e-6

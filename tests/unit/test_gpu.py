@@ -56,8 +56,15 @@ def test_roofline_of_one_mixtral_token_on_h100():
     cost = GpuCost(load_gpu("h100_sxm"))
     priced = cost.experts(np.array([[1, 1, 0, 0, 0, 0, 0, 0]]), 4096, 14336, "bfloat16")
     assert priced.bound_ps[0] * 1e-9 == pytest.approx(0.210, abs=0.0006)
-    assert priced.time_ps[0] == pytest.approx(priced.bound_ps[0] / 0.85 + 25e6, rel=1e-6)
+    moved = 2 * (3 * 4096 * 14336 + 3 * 4096 + 6 * 14336) * 2
+    assert priced.time_ps[0] == pytest.approx(moved / 3.35 / 0.85 + 25e6, rel=1e-6)
     assert priced.fidelity == "analytic"
+
+
+def test_one_more_token_of_an_expert_costs_what_its_kernels_write_and_read():
+    one, two = GpuCost(load_gpu("h100_sxm")).experts(np.array([[1], [2]]), 4096, 14336, "bfloat16").time_ps
+    values = [("in", 4096), ("gate and up out, in", 4 * 14336), ("product out, in", 2 * 14336), ("result out, in", 2 * 4096)]
+    assert two - one == pytest.approx(sum(count for _, count in values) * 2 / (3.35 * 0.85), rel=1e-3)
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=16))

@@ -2,7 +2,8 @@
 
 Roofline of a kernel: launch floor + max(bytes / (bandwidth * memory efficiency), operations / (peak * compute efficiency));
 its bound is the same with both efficiencies 1 and no floor. Bytes and operations are those that the mathematics needs:
-weights once, activations in and out once, two operations per multiply-accumulate.
+weights once, activations in and out once, two operations per multiply-accumulate. Experts are five kernels, which also write and read
+what lies between them; their bound knows only what goes in and comes out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ from moeram.hardware.priced import Priced
 BYTES_PER_ELEMENT = {"float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0}
 # Kernels of an MoE layer without fusion: gather and sort by expert, gate and up, activation, down, weighted sum.
 MOE_KERNELS = 5
+
+
+def expert_activations(hidden_size: int, intermediate_size: float) -> float:
+    """Return the values that those kernels read and write for a token and expert, each kernel its own.
+
+    The vector in; gate and up out and in; their product out and in; the result out and in.
+    """
+    return hidden_size + 4 * intermediate_size + 2 * intermediate_size + 2 * hidden_size
+
+
 _EXTRAPOLATE = ("refuse", "label")
 
 
@@ -41,8 +52,16 @@ class GpuCost:
         self.tables = tables
         self.outside = outside
 
-    def roofline(self, memory_bytes: ArrayLike, operations: ArrayLike, dtype: str, *, kernels: int = 1) -> Priced:
-        """Price work items [n] by bytes moved and operations done."""
+    def roofline(
+        self,
+        memory_bytes: ArrayLike,
+        operations: ArrayLike,
+        dtype: str,
+        *,
+        kernels: int = 1,
+        least_bytes: ArrayLike | None = None,
+    ) -> Priced:
+        """Price work items [n] by bytes moved and operations done; least_bytes: that no kernel could save, for the bound."""
         gpu = self.gpu
         moved, done = np.broadcast_arrays(np.asarray(memory_bytes, float), np.asarray(operations, float))
         if (moved < 0).any() or (done < 0).any() or not (np.isfinite(moved).all() and np.isfinite(done).all()):
@@ -50,9 +69,10 @@ class GpuCost:
         memory_ps, compute_ps = moved / gpu.bytes_per_ps, done / gpu.peak_flops_per_ps(dtype)
         busy_ps = np.maximum(memory_ps / gpu.memory_efficiency, compute_ps / gpu.compute_efficiency)
         floor_ps = kernels * gpu.launch_floor_us * 1e6
+        least_ps = memory_ps if least_bytes is None else np.asarray(least_bytes, float) / gpu.bytes_per_ps
         return Priced(
             time_ps=np.ceil(busy_ps + floor_ps * (busy_ps > 0)).astype(np.int64),
-            bound_ps=np.floor(np.maximum(memory_ps, compute_ps)).astype(np.int64),
+            bound_ps=np.floor(np.maximum(least_ps, compute_ps)).astype(np.int64),
             fidelity="analytic",
         )
 
@@ -92,11 +112,11 @@ class GpuCost:
         counts = np.asarray(tokens, dtype=float)
         weights = 3.0 * hidden_size * intermediate_size
         all_tokens = counts.sum(axis=-1)
-        # Into gate and up, out of them, into down, out of it.
-        activations = all_tokens * (2 * hidden_size + 3 * intermediate_size)
         stored = weights * _element_bytes(dtype) if expert_bytes is None else expert_bytes
-        moved = (counts > 0).sum(axis=-1) * stored + activations * _element_bytes(dtype)
-        return self.roofline(moved, 2 * weights * all_tokens, dtype, kernels=kernels)
+        read, vector = (counts > 0).sum(axis=-1) * stored, all_tokens * _element_bytes(dtype)
+        moved = read + vector * expert_activations(hidden_size, intermediate_size)
+        least = read + vector * 2 * hidden_size
+        return self.roofline(moved, 2 * weights * all_tokens, dtype, kernels=kernels, least_bytes=least)
 
     def moe_layer(
         self,
@@ -122,10 +142,10 @@ class GpuCost:
         width = intermediate_size / tensor_parallel
         weights = 3.0 * hidden_size * width
         pairs = rows * top_k / expert_parallel
-        moved = (
-            np.asarray(distinct_experts, float) * weights + pairs * (2 * hidden_size + 3 * width)
-        ) * _element_bytes(dtype)
-        estimate = self.roofline(moved, 2 * weights * pairs, dtype, kernels=MOE_KERNELS)
+        read, element = np.asarray(distinct_experts, float) * weights, _element_bytes(dtype)
+        moved = (read + pairs * expert_activations(hidden_size, width)) * element
+        least = (read + pairs * 2 * hidden_size) * element
+        estimate = self.roofline(moved, 2 * weights * pairs, dtype, kernels=MOE_KERNELS, least_bytes=least)
         shape = {
             "moe_dtype": dtype, "hidden_size": hidden_size, "inter_size": intermediate_size, "topk": top_k,
             "num_experts": experts, "moe_tp_size": tensor_parallel, "moe_ep_size": expert_parallel, "distribution": distribution,

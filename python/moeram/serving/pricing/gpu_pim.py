@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.errors import CapacityError, ConfigError
-from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.gpu_cost import GpuCost, expert_activations
 from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.network import Network
 from moeram.hardware.pim_engine import PimEngine
@@ -104,6 +104,8 @@ class GpuPimPricer:
         self._costs: ExpertCosts | None = None
         self._shares = LayerShares(model)
         self._unit_of_expert = np.arange(model.experts // self.gpus) % memory.stacks
+        values = expert_activations(model.hidden_size, model.expert_intermediate_size)
+        self._activation_bytes = round(values * model.bytes_per_activation)
         copies = self.gpus // self._shards
         self._weights = {f"external/{name}": size * copies for name, size in self._work.weight_bytes.items()}
 
@@ -206,10 +208,9 @@ class GpuPimPricer:
             beyond = 1 if self._kernels.measures("moe") else 2
             model, tokens = self._model, np.arange(beyond * most_tokens + 1)
             bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
-            activations = (2 * model.hidden_size + 3 * model.expert_intermediate_size) * model.bytes_per_activation
             priced = self.memory_times.expert_ps(tokens)
             self._costs = ExpertCosts(
-                gpu_memory_ps=((tokens > 0) * model.expert_bytes + tokens * activations) / bandwidth,
+                gpu_memory_ps=((tokens > 0) * model.expert_bytes + tokens * self._activation_bytes) / bandwidth,
                 gpu_compute_ps=2 * model.expert_parameters * tokens / peak,
                 memory_ps=priced.time_ps.astype(float),
                 memory_roofline_ps=priced.bound_ps.astype(float),
@@ -341,6 +342,7 @@ class GpuPimPricer:
             "external/routed experts": (int(experts.sum()) - distinct) * expert,
             "internal/routed experts": distinct * expert,
             "internal/experts again": (_tokens(kept) - distinct) * expert if again else 0,
+            "external/expert activations": (_tokens(experts) - _tokens(kept)) * self._activation_bytes,
             f"{elsewhere}/kv read": 0,
             f"{read}/kv read": work.attention_bytes,
             "external/kv written": work.kv_written_bytes,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError
-from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.gpu_cost import GpuCost, expert_activations
 from moeram.hardware.network import Network
 from moeram.model import MoEModel
 from moeram.serving.pricing.gpu_kernels import GpuKernels, Part
@@ -130,10 +130,17 @@ class GpuPricer:
         parts += ["dispatch and combine"] if self._experts == "expert" else []
         return [Origin(part, self._network.fidelity, self._network.how) for part in parts]
 
+    def _activation_bytes(self, counts: NDArray[np.int64]) -> int:
+        """What the experts' kernels of all GPUs write and read between weights; under tensor parallelism every GPU has all vectors."""
+        cut = self.gpus if self._experts == "tensor" else 1
+        values = cut * expert_activations(self._model.hidden_size, self._model.expert_intermediate_size / cut)
+        return round(int(counts.sum()) * values * self._model.bytes_per_activation)
+
     def _moved(self, work: StepWork, counts: NDArray[np.int64]) -> dict[str, int]:
         return {
             **self._weights,
             "memory/routed experts": int(np.count_nonzero(counts)) * self._expert_bytes,
+            "memory/expert activations": self._activation_bytes(counts),
             "memory/kv read": work.attention_bytes + work.prefill_attention_bytes,
             "memory/kv written": work.kv_written_bytes,
             "memory/state": work.state_bytes,
