@@ -17,7 +17,7 @@ const std::vector<std::pair<std::string, Field>>& field_names() {
   static const std::vector<std::pair<std::string, Field>> names = {{"gpr", Field::ignored}, {"opsize", Field::opsize}, {"mask", Field::mask},
                                                                    {"channel", Field::channel}, {"bank", Field::bank}, {"row", Field::row},
                                                                    {"column", Field::column}, {"register", Field::register_number}, {"data", Field::data},
-                                                                   {"text", Field::text}};
+                                                                   {"text", Field::text}, {"entry", Field::entry}, {"vectors", Field::vectors}};
   return names;
 }
 
@@ -65,6 +65,7 @@ InstructionSet::Operation read_operation(const Params& entry, const std::string&
   operation.row = entry.integer("row", -1);
   for (const auto& item : entry.list("banks")) operation.banks.push_back(item.as_integer());
   operation.reaches = reaches_of(entry);
+  operation.most_vectors = entry.integer("vectors", 1);
   operation.waits = entry.boolean("waits", false);
   operation.all_channels = entry.boolean("all_channels", false);
   operation.one_channel = entry.boolean("one_channel", false);
@@ -151,6 +152,10 @@ class LineReader {
         out.column = static_cast<std::int32_t>(value);
         return "";
       case Field::text: return "";
+      case Field::vectors:
+        if (value >= 1 && value <= operation.most_vectors) return "";
+        return operation.words + " takes 1 to " + std::to_string(operation.most_vectors) + " vectors at once, not " + std::to_string(value);
+      case Field::entry: out.data = value; return "";
       case Field::opsize:
         if (value < 1 || value > (1 << 24)) return outside("opsize", (1 << 24) + 1);
         if (set_.checks_sizes && operation.most > 0 && value > operation.most) {
@@ -167,10 +172,13 @@ class LineReader {
     return "";
   }
 
-  // Columns that a line names lie in one row.
+  // Columns that a line names lie in one row, entries in their buffer.
   std::string check_columns(const InstructionSet::Operation& operation, const Instruction& out) const {
-    const bool named = std::find(operation.fields.begin(), operation.fields.end(), Field::column) != operation.fields.end();
-    if (!named || out.column + out.opsize <= set_.columns) return "";
+    const auto names = [&](Field field) { return std::find(operation.fields.begin(), operation.fields.end(), field) != operation.fields.end(); };
+    if (names(Field::entry) && operation.most > 0 && out.data + out.opsize > operation.most) {
+      return std::to_string(out.opsize) + " accesses from entry " + std::to_string(out.data) + " on overflow a buffer of " + std::to_string(operation.most) + " accesses";
+    }
+    if (!names(Field::column) || out.column + out.opsize <= set_.columns) return "";
     return std::to_string(out.opsize) + " columns from " + std::to_string(out.column) + " on leave the row, which has " + std::to_string(set_.columns);
   }
 

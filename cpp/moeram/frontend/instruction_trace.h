@@ -13,7 +13,7 @@
 namespace moeram {
 
 struct InstructionSet {
-  enum class Field : std::uint8_t { ignored, opsize, mask, channel, bank, row, column, register_number, data, text };
+  enum class Field : std::uint8_t { ignored, opsize, mask, channel, bank, row, column, register_number, data, text, entry, vectors };
   enum class Reaches : std::uint8_t { nothing, read, write, program, control };  // of units that run microcode
   struct Operation {
     std::string words;        // "AiM MAC_ABK"
@@ -32,6 +32,7 @@ struct InstructionSet {
     std::int64_t row_base = -1;  // with row_register: the row is the base plus that register
     int row_register = -1;
     std::int64_t most = 0;    // requests a channel; 0: unlimited
+    std::int64_t most_vectors = 0;  // that its units multiply at once
   };
   std::vector<Operation> operations;
   std::string optional_prefix;     // of the second word

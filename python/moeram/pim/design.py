@@ -23,6 +23,7 @@ class Meaning(Options):
     buffer: of the unit. by: levels at which there is one such buffer each, at others it is shared. unit: levels at which there is
     one unit each, of the banks that the command reaches. to: a second buffer. adds: levels over which results are summed.
     source: "accumulators" or "activated". functions: by the value of the register `chosen_by`. factors, product: banks of a group.
+    broadcast: what one channel takes goes to the buffers of all.
     """
 
     does: Literal[
@@ -39,6 +40,7 @@ class Meaning(Options):
     chosen_by: int = 0
     factors: tuple[int, int] = (0, 1)
     product: int = 2
+    broadcast: bool = False
 
 
 class Usual(Options):

@@ -12,7 +12,10 @@ from moeram.pim.rows import Bank
 
 @dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """One line. bank: its digits between channel and row. column None: columns 0 to opsize - 1, or as many as opsize says."""
+    """One line. bank: its digits between channel and row. column None: columns 0 to opsize - 1, or as many as opsize says.
+
+    entry: of a buffer, the first. vectors: that a multiplication takes at once.
+    """
 
     operation: str
     place: str
@@ -24,6 +27,8 @@ class Instruction:
     general: tuple[int, ...] = ()
     register: int = 0
     data: int = 0
+    entry: int | None = None
+    vectors: int = 1
 
 
 def read_instructions(lines: Iterable[str], design: PimDesign, origin: str = "program") -> Iterator[Instruction]:
@@ -104,11 +109,13 @@ def _with_fields(words: list[str], design: PimDesign, place: str) -> Instruction
         channels=_channels(known[name], one, design, place),
         bank=_bank(one["bank"], design, place) if "bank" in one else None,
         row=one.get("row"),
-        column=0 if known[name].get("column", 0) == -1 else None,
+        column=0 if known[name].get("column", 0) == -1 else one.get("column"),
         opsize=one.get("opsize", 1),
         general=tuple(given.get("gpr", ())),
         register=one.get("register", 0),
         data=one.get("data", 0),
+        entry=one.get("entry"),
+        vectors=one.get("vectors", 1),
     )
 
 

@@ -76,21 +76,26 @@ class Machine:
             raise TraceError(f"entry {entry} of buffer {name} in channel {channel} holds nothing")
         return held[entry]
 
-    def next_entry(self, channel: int, name: str, part: Bank, column: int) -> tuple[int, bool]:
-        """Return the entry that the next column is multiplied with, and whether a new result begins."""
+    def next_entry(self, channel: int, name: str, part: Bank, column: int, vectors: int = 1) -> tuple[int, bool]:
+        """Return the entry that the next column is multiplied with, and whether a new result begins.
+
+        Of several vectors the first entries lie first, then the second ones, and so on.
+        """
         if not self.design.unit.walks:
-            return column, False
-        count = len(self._buffers.get((channel, name, part), ()))
+            return column * vectors, False
+        count, rest = divmod(len(self._buffers.get((channel, name, part), ())), vectors)
+        if rest:
+            raise TraceError(f"buffer {name} of channel {channel} does not hold {vectors} whole vectors")
         if not count:
             raise TraceError(f"buffer {name} of channel {channel} holds nothing")
         walked = self._walked.get(channel, 0)
         self._walked[channel] = walked + 1
-        return walked % count, walked % count == 0
+        return walked % count * vectors, walked % count == 0
 
     def columns(self, instruction: Instruction, channel: int, bank: Bank) -> range:
         """Return the columns that an instruction touches in the rows of its span."""
         if instruction.column is not None:
-            return range(instruction.column, instruction.column + 1)
+            return range(instruction.column, instruction.column + instruction.opsize)
         if not self.design.unit.counts_columns:
             return range(instruction.opsize)
         row = self.row(instruction)
@@ -105,7 +110,9 @@ class Machine:
         self._reached[channel, bank] = (self.row(instruction), 0)
 
     def entry(self, instruction: Instruction) -> int:
-        """Return the buffer entry that row and column of an instruction name, 0 if it names none."""
+        """Return the buffer entry that an instruction names, or its row and column; 0 if it names none."""
+        if instruction.entry is not None:
+            return instruction.entry
         return (instruction.row or 0) * self.design.counts["column"] + (instruction.column or 0)
 
     def row(self, instruction: Instruction) -> int:
@@ -114,14 +121,15 @@ class Machine:
             raise TraceError("names no row")
         return instruction.row
 
-    def accumulate(self, channel: int, unit: Bank, term: np.float32, begins: bool) -> None:
-        """Add a term to a unit's result at hand, or begin the next."""
+    def accumulate(self, channel: int, unit: Bank, terms: list[np.float32], begins: bool) -> None:
+        """Add a term for each vector to a unit's results at hand, or begin the next."""
         held = self._accumulators.setdefault(channel, {}).setdefault(unit, [])
         if begins or not held:
-            if len(held) == self.design.unit.accumulators:
+            if len(held) + len(terms) > self.design.unit.accumulators:
                 raise TraceError(f"a unit holds {len(held)} results, no one has read them")
-            held.append(np.float32(0))
-        held[-1] = np.float32(held[-1] + term)
+            held.extend([np.float32(0)] * len(terms))
+        for index, term in enumerate(terms, len(held) - len(terms)):
+            held[index] = np.float32(held[index] + term)
 
     def set_accumulators(self, channel: int, values: dict[Bank, Values]) -> None:
         """Replace the results of all units of a channel: one value each."""

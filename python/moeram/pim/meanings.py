@@ -62,7 +62,7 @@ def _open(machine: Machine, instruction: Instruction, meaning: Meaning, payload:
 def _load(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> None:
     accesses = _from_host(machine, instruction, payload)
     part = machine.only(instruction.bank or (), meaning.by) if instruction.bank else _shared(machine)
-    for channel in instruction.channels:
+    for channel in range(machine.design.counts["channel"]) if meaning.broadcast else instruction.channels:
         for index, values in enumerate(accesses):
             machine.load_buffer(channel, _buffer(meaning), part, machine.entry(instruction) + index, values)
 
@@ -77,12 +77,16 @@ def _multiply(machine: Machine, instruction: Instruction, meaning: Meaning, payl
     parts = [machine.only(bank, meaning.by) for bank in banks]
     for channel in instruction.channels:
         for column in machine.columns(instruction, channel, banks[0]):
-            entry, begins = machine.next_entry(channel, name, parts[0], column)
+            entry, begins = machine.next_entry(channel, name, parts[0], column, instruction.vectors)
             seen: set[Bank] = set()
             for bank, part in zip(banks, parts, strict=True):
-                products = machine.rows.read(channel, bank, row, column) * machine.read_buffer(channel, name, part, entry)
+                weights = machine.rows.read(channel, bank, row, column)
+                terms = [
+                    (weights * machine.read_buffer(channel, name, part, entry + vector)).sum(dtype=np.float32)
+                    for vector in range(instruction.vectors)
+                ]
                 unit = machine.unit_of(bank, meaning)
-                machine.accumulate(channel, unit, products.sum(dtype=np.float32), begins and unit not in seen)
+                machine.accumulate(channel, unit, terms, begins and unit not in seen)
                 seen.add(unit)
 
 
