@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from moeram.cli.main import app
 from moeram.errors import ConfigError, EngineError
 from moeram.metrics.cap import (
     CostOptions,
@@ -21,7 +25,9 @@ from moeram.metrics.cap import (
     uniform_distinct_experts,
 )
 from moeram.model import load_model
+from moeram.options import dump_yaml
 from moeram.report import radar_figure
+from moeram.runs import read_radar
 from moeram.serving import BatchingOptions, Peaks, PricedStep, Requests, serve
 
 PS = 1_000_000_000
@@ -105,6 +111,69 @@ def test_radar_refuses_what_it_cannot_scale():
         radar_table({"a": SAMPLE["SGLang"], "b": SAMPLE["SGLang"]}, cost_tick_usd=8000)
     with pytest.raises(ConfigError, match="b: no accuracy"):
         radar_table({"a": SAMPLE["SGLang"], "b": {"latency_ms": 1, "cost_usd": 1}}, cost_tick_usd=8000)
+
+
+def write_yaml(path, value):
+    path.write_text(dump_yaml(value), encoding="utf-8")
+    return str(path)
+
+
+def test_the_radar_of_a_file_is_that_of_its_figures(tmp_path):
+    file = write_yaml(tmp_path / "radar.yaml", {"cost_tick_usd": 8000.0, "systems": {name: {key: float(value) for key, value in row.items()} for name, row in SAMPLE.items()}})  # fmt: skip
+    answer = CliRunner().invoke(app, ["cap", "radar", file, "--csv", str(tmp_path / "r.csv"), "--figure", str(tmp_path / "r.png")])
+    assert answer.exit_code == 0, answer.output
+    with open(tmp_path / "r.csv", encoding="utf-8", newline="") as rows:
+        found = {row["system"]: row for row in csv.DictReader(rows)}
+    radii = [float(found["K-Transformers"][axis]) for axis in ("performance", "cost", "accuracy")]
+    assert radii == pytest.approx((86.96, 62, 20), abs=0.005)
+    assert found["K-Transformers"]["latency_ms"] == "73.0"
+    assert (tmp_path / "r.png").stat().st_size > 10_000
+
+
+def test_the_radar_takes_latency_and_cost_from_runs(tmp_path):
+    few = ["-p", "requests.count=2", "-p", "requests.output_tokens=4"]
+    for name, rate in (("slow", 2), ("fast", 2000)):
+        arguments = ["serve", "mixtral_h100_x2", *few, "-p", "cost.running_years=3", "-p", f"requests.rate_per_s={rate}", "-q"]
+        assert CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / name)]).exit_code == 0
+    systems = {name: {"accuracy": share, "run": str(tmp_path / name)} for name, share in (("slow", 0.5), ("fast", 0.75))}
+    table = read_radar(write_yaml(tmp_path / "radar.yaml", {"cost_tick_usd": 1e6, "systems": systems}))
+    for row in table.rows():
+        with open(tmp_path / row["system"] / "latencies.csv", encoding="utf-8", newline="") as file:
+            tpot = next(line for line in csv.DictReader(file) if line["latency"] == "TPOT")
+        assert row["latency_ms"] == float(tpot["mean_ms"])
+        assert row["cost_usd"] == pytest.approx(2 * 38_000 + 7214 + 1000 + 512 * 4 + 4000 * 0.1)
+    assert table["accuracy"].tolist() == [20, 60]
+
+
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        ({"accuracy": 0.9}, "no latency_ms and no run"),
+        ({"accuracy": 0.9, "latency_ms": 1.0, "cost_usd": 1.0, "run": "."}, "run is given, but"),
+        ({"accuracy": 1.2, "latency_ms": 1.0, "cost_usd": 1.0}, "at most 1"),
+        ({"accuracy": 0.9, "run": "."}, "no table latencies of a serving run"),
+        ({"acuracy": 0.9, "latency_ms": 1.0, "cost_usd": 1.0}, "did you mean 'accuracy'"),
+    ],
+)
+def test_radar_files_are_checked(tmp_path, system, message):
+    other = {"accuracy": 0.5, "latency_ms": 2.0, "cost_usd": 2.0}
+    file = write_yaml(tmp_path / "radar.yaml", {"cost_tick_usd": 10.0, "systems": {"one": system, "two": other}})
+    answer = CliRunner().invoke(app, ["cap", "radar", file])
+    assert answer.exit_code == 2
+    assert message in " ".join(answer.output.split())
+
+
+def test_a_batch_on_the_command_line_is_the_closed_form(tmp_path):
+    arguments = ["cap", "batch", "qwen1.5-moe-a2.7b", "--distinct", "24.9", "--requests", "8", "--context", "900", "--csv"]
+    timed = ["--step-ms", "194", "--peak-gb-per-s", "1935"]
+    answer = CliRunner().invoke(app, [*arguments, str(tmp_path / "b.csv"), *timed])
+    assert answer.exit_code == 0, answer.output
+    with open(tmp_path / "b.csv", encoding="utf-8", newline="") as rows:
+        row = next(csv.DictReader(rows))
+    assert float(row["s_mbu"]) == pytest.approx(0.038, abs=0.002)  # R2
+    untimed = CliRunner().invoke(app, ["cap", "batch", "qwen1.5-moe-a2.7b", "--requests", "8", "--context", "900", *timed[:2]])
+    assert untimed.exit_code == 2
+    assert "--peak-gb-per-s" in untimed.output
 
 
 def test_operations_of_a_token_by_hand():

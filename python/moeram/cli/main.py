@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import assumptions, check, export, model, placement, routing, serve, study, sweep, topics
+from moeram.cli import assumptions, cap, check, export, model, placement, routing, serve, study, sweep, topics
 from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 for _name, _room in {
     "assumptions": assumptions,
+    "cap": cap,
     "check": check,
     "model": model,
     "placement": placement,

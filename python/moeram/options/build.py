@@ -123,9 +123,10 @@ def allowed_keys(options: type[Options], key: Key) -> list[str]:
     for part in key:
         inner: set[type] = set()
         for option in found:
-            if isinstance(part, int):
+            # A place in a list, or a name that the user chose.
+            if isinstance(part, int) or part not in option.model_fields:
                 inner.add(option)
-            elif part in option.model_fields:
+            else:
                 inner |= _option_classes(option.model_fields[part].annotation)
         found = inner
     return sorted(name for option in found for name in option.model_fields)

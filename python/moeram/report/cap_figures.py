@@ -37,4 +37,4 @@ def radar_figure(table: Table, path: str | Path, *, title: str = "") -> None:
     figure.legend(loc="outside lower center", ncols=2, fontsize=6, frameon=False)
     if title:
         figure.suptitle(title, fontsize=8)
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, format="png", metadata={"Software": None})

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError
+from moeram.metrics.table import Table
 from moeram.model import MoEModel
 
 # Parts of a model that count beside the routed experts: no router, norms, embedding or head (moe_cap.md 2.3).
@@ -81,6 +82,37 @@ def required_gb_per_s(counted_bytes: float, seconds_per_token: float, utilisatio
 def uniform_distinct_experts(model: MoEModel, batch: int) -> float:
     """Return the expected distinct experts of a layer if every token chose uniformly: E (1 - (1 - k / E)^batch)."""
     return model.experts * (1 - (1 - model.top_k / model.experts) ** batch)
+
+
+def batch_table(
+    model: MoEModel,
+    *,
+    requests: int,
+    context_tokens: int,
+    distinct_experts: float | None = None,
+    step_ms: float | None = None,
+    peak_gb_per_s: float | None = None,
+) -> Table:
+    """Return a table of one row: what a decode step of equal requests must read, and the utilisation if its time is known.
+
+    Args:
+        distinct_experts: of a layer, None: as if every token chose uniformly.
+
+    Raises:
+        ConfigError: experts out of range, or more than the peak.
+    """
+    distinct = uniform_distinct_experts(model, requests) if distinct_experts is None else distinct_experts
+    weights, cache = activated_bytes(model, distinct), cache_bytes(model, [context_tokens] * requests)
+    row: dict[str, float | str] = {
+        "model": model.name, "requests": requests, "distinct_experts": distinct, "activated_bytes": weights, "cache_bytes": cache,
+        "counted_bytes": weights + cache,
+    }  # fmt: skip
+    if step_ms is not None and peak_gb_per_s is not None:
+        row |= {
+            "needed_gb_per_s": required_gb_per_s(weights + cache, step_ms * 1e-3, 1.0),
+            "s_mbu": s_mbu(weights + cache, step_ms * 1e-3, peak_gb_per_s),
+        }
+    return Table.from_rows("batch", [row], list(row))
 
 
 def _share(amount: float, seconds: float, peak: float, unit: str) -> float:
