@@ -24,7 +24,8 @@ BATCHES = (8, 32)
 
 
 def pricer_of(name: str, batch: int) -> StepPricer:
-    wanted = load_serving(name, values={"batching.max_requests": batch, "placement.kv_requests": batch})
+    rows = {"placement.kv_requests": batch} if "stratum" in name else {}
+    wanted = load_serving(name, values={"batching.max_requests": batch, **rows})
     model = load_model(wanted.model)
     source = open_source(wanted.routing, model, wanted.seed)
     return make_pricer(wanted, model, load_serving_system(wanted.system), source)

@@ -64,8 +64,13 @@ class Observation:
     tokens_per_request: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("gpu_base_memory_ps", "gpu_base_compute_ps", "attention_ps", "gpu_attention_ps", "comm_ps"):
-            _require(name, getattr(self, name), self.tokens.shape[:1])
+        names = ("gpu_base_memory_ps", "gpu_base_compute_ps", "attention_ps", "gpu_attention_ps", "comm_ps")
+        arrays = [getattr(self, name) for name in names]
+        shape = self.tokens.shape[:1]
+        # All at once; what is wrong is looked for only if something is.
+        if any(array.shape != shape for array in arrays) or not _fine(np.array(arrays)):
+            for name, array in zip(names, arrays, strict=True):
+                _require(name, array, shape)
         if self.token_counts > len(self.costs.memory_ps):
             raise EngineError(
                 f"costs of an observation end at {len(self.costs.memory_ps) - 1} tokens, an expert has {self.token_counts - 1}"
@@ -172,6 +177,10 @@ def objective_ps(observation: Observation, on_memory: NDArray[np.bool_], memory_
 def _require(name: str, array: Times, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise EngineError(f"{name} of an observation has the shape {array.shape}, expected {shape}")
-    # Comparisons with nan are false.
-    if array.size and not (array.min() >= 0 and array.max() < np.inf):
+    if not _fine(array):
         raise EngineError(f"{name} of an observation must be finite and not negative")
+
+
+def _fine(times: Times) -> bool:
+    # Comparisons with nan are false.
+    return not times.size or bool(times.min() >= 0 and times.max() < np.inf)

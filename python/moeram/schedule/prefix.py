@@ -109,32 +109,32 @@ def greedy(
     Args:
         expert_ps: [T], of an expert by its tokens. attention_ps, comm_ps: [n], those that count.
     """
-    costs, groups = observation.costs, observation.experts_by_tokens[:, :0:-1]
-    sizes = np.arange(observation.token_counts - 1, 0, -1)
-    each = np.stack([costs.gpu_memory_ps[sizes], costs.gpu_compute_ps[sizes], -expert_ps[sizes]])
-    sums = np.cumsum(groups * each[:, None, :], axis=2)
-    start = np.stack([
-        observation.gpu_base_memory_ps,
-        observation.gpu_base_compute_ps,
-        attention_ps - (sums[2, :, -1] if sums.shape[2] else 0.0),
-    ])  # fmt: skip
-    ends, comm = sums + start[:, :, None], comm_ps[:, None]
+    costs, counts = observation.costs, observation.token_counts
+    groups, n = observation.experts_by_tokens[:, :0:-1], len(comm_ps)
+    if counts == 1:
+        return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    each = np.empty((3, 1, counts - 1))
+    for place, table in enumerate((costs.gpu_memory_ps, costs.gpu_compute_ps, expert_ps)):
+        each[place, 0] = table[counts - 1 : 0 : -1]
+    np.negative(each[2], out=each[2])
+    ends, comm = np.cumsum(groups * each, axis=2), comm_ps[:, None]
+    ends[2] += (attention_ps - ends[2, :, -1])[:, None]
+    ends[0] += observation.gpu_base_memory_ps[:, None]
+    ends[1] += observation.gpu_base_compute_ps[:, None]
     # The last move of each group, of those that have one.
-    helps = _helps(ends - each[:, None, :], ends, comm) | (groups == 0)
-    passed = helps.all(axis=1)
-    if not len(sizes) or passed.all():
-        return np.zeros(len(groups), dtype=np.int64), np.zeros(len(groups), dtype=np.int64)
-    row, place = np.arange(len(groups)), np.argmin(helps, axis=1)
-    size, cost = groups[row, place], each[:, place, None]
-    before = ends[:, row, place, None] - size[:, None] * cost
-    moves = np.arange(int(size.max()) + 1)
-    walk = before + moves * cost
-    moved = np.argmin(_helps(walk[:, :, :-1], walk[:, :, 1:], comm) & (moves[:-1] < size[:, None] - 1), axis=1)
-    return np.where(passed, 0, sizes[place]), np.where(passed, 0, moved)
+    stops = ~_helps(ends - each, ends, comm) & (groups > 0)
+    place, row = np.argmax(stops, axis=1), np.arange(n)
+    found = stops[row, place]
+    size, cost = groups[row, place], each[:, 0, place]
+    moves = np.arange(int(size.max(where=found, initial=1)))
+    walk = (ends[:, row, place] - size * cost)[:, :, None] + np.arange(len(moves) + 1) * cost[:, :, None]
+    # The last of a group's moves is known not to help.
+    moved = np.argmin(_helps(walk[:, :, :-1], walk[:, :, 1:], comm) & (moves < size[:, None] - 1), axis=1)
+    return np.where(found, counts - 1 - place, 0), np.where(found, moved, 0)
 
 
 def _helps(before: Times, after: Times, comm: Times) -> NDArray[np.bool_]:
     """Whether a move from one state to the next is taken; states: GPU memory, GPU compute and memory side, [3, n, moves]."""
-    was = np.maximum(np.maximum(before[0], before[1]), np.maximum(before[2], comm))
-    now = np.maximum(np.maximum(after[0], after[1]), np.maximum(after[2], comm))
+    was = np.maximum(before.max(axis=0), comm)
+    now = np.maximum(after.max(axis=0), comm)
     return (now < was) | ((now == was) & (before[2] > comm))

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import EngineError, did_you_mean
 
+Times = float | NDArray[np.float64]
+
 
 class TaskGraph:
     """Tasks of n independent copies of a graph (layers, GPUs), times in picoseconds.
@@ -18,9 +20,9 @@ class TaskGraph:
     """
 
     def __init__(self) -> None:
-        self._end: dict[str, NDArray[np.float64]] = {}
-        self._free: dict[str, NDArray[np.float64]] = {}
-        self._busy: dict[str, NDArray[np.float64]] = {}
+        self._end: dict[str, Times] = {}
+        self._free: dict[str, Times] = {}
+        self._busy: dict[str, Times] = {}
 
     def add(
         self,
@@ -41,14 +43,15 @@ class TaskGraph:
         """
         if name in self._end:
             raise EngineError(f"task {name!r} is there twice")
-        duration = np.asarray(duration_ps, dtype=float)
-        start = np.zeros(())
+        start: Times = 0.0
         for other in after:
-            start = np.maximum(start, self.end_ps(other))
+            start = _later(start, self._known(other))
         if resource is not None:
-            start = np.maximum(start, self._free.get(resource, 0.0))
-        if together and start.ndim:
+            start = _later(start, self._free.get(resource, 0.0))
+        # Alone on its axis every copy is together with itself.
+        if together and not isinstance(start, float) and start.ndim and start.shape[-1] > 1:
             start = start.max(axis=-1, keepdims=True)
+        duration = float(duration_ps) if isinstance(duration_ps, (int, float)) else np.asarray(duration_ps, dtype=float)
         end = start + duration
         self._end[name] = end
         if resource is not None:
@@ -61,6 +64,9 @@ class TaskGraph:
         Raises:
             EngineError: no such task.
         """
+        return np.asarray(self._known(name))
+
+    def _known(self, name: str) -> Times:
         if name not in self._end:
             raise EngineError(f"no task {name!r} was added before{did_you_mean(name, self._end)}")
         return self._end[name]
@@ -68,3 +74,12 @@ class TaskGraph:
     def busy_ps(self, resource: str) -> NDArray[np.float64]:
         """Return how long a resource works in all."""
         return np.asarray(self._busy.get(resource, 0.0))
+
+
+def _later(one: Times, other: Times) -> Times:
+    if isinstance(one, float) and isinstance(other, float):
+        return max(one, other)
+    # No time is negative.
+    if isinstance(one, float) and one == 0.0:
+        return other
+    return np.maximum(one, other)

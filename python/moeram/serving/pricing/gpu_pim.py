@@ -106,6 +106,11 @@ class GpuPimPricer:
         self._unit_of_expert = np.arange(model.experts // self.gpus) % memory.stacks
         values = expert_activations(model.hidden_size, model.expert_intermediate_size)
         self._activation_bytes = round(values * model.bytes_per_activation)
+        # Vectors of a token through one expert, and through attention of all layers.
+        width = 2 * model.heads * model.head_dim * model.bytes_per_activation * model.kv_layers
+        self._vectors = memory.vector_bytes(model), width
+        self._bandwidth = gpu.bytes_per_ps * gpu.memory_efficiency
+        self._peak = gpu.peak_flops_per_ps(dtype) * gpu.compute_efficiency
         copies = self.gpus // self._shards
         self._weights = {f"external/{name}": size * copies for name, size in self._work.weight_bytes.items()}
 
@@ -141,20 +146,21 @@ class GpuPimPricer:
         head_ps = self._head_ps(work)
         time_ps = int(np.ceil(layers_ps.sum() + head_ps))
         parts_ps = self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps)
-        chosen = (observation.experts_by_tokens.sum(axis=0), kept.sum(axis=0))
-        moved, operations = self._moved(work, *chosen, plan), self._operations(work, chosen[1], plan)
+        activated, distinct = int(observation.experts_by_tokens.sum()), int(kept.sum())
+        passes = int(kept.sum(axis=0) @ np.arange(kept.shape[1]))
+        moved, operations = self._moved(work, activated, distinct, passes, plan), self._operations(work, passes, plan)
         activity = PimActivity(
             time_ps=time_ps,
             gpu_ps=parts_ps["gpu"] * self.gpus,
             external_bytes=sum(size for name, size in moved.items() if name.startswith("external/")),
             array_bytes=self._array_bytes(work, moved, plan),
             macs=operations["units"] / 2,
-            vector_bytes=self._vector_bytes(work, chosen[1], plan),
+            vector_bytes=self._vector_bytes(work, passes, plan),
             network_pj=exchange_pj + self._collectives_pj(work),
         )
         return PricedStep(
             time_ps=time_ps,
-            bound_ps=self._bound_ps(chosen[0], work),
+            bound_ps=self._bound_ps(activated, work),
             fidelity=worst("analytic", self.memory_times.fidelity, self._network.fidelity),
             parts_ps=parts_ps,
             energy_pj=self._energy.of(activity),
@@ -170,7 +176,7 @@ class GpuPimPricer:
         self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]
     ) -> Observation:
         layers, n = self._routed.layers, len(counts)
-        bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+        bandwidth, peak = self._bandwidth, self._peak
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus
         if self._kernels.measures("generation_attention"):
             on_gpu = float(self._kernels.decode_attention(step, work, share=self.gpus).time_ps)
@@ -192,7 +198,7 @@ class GpuPimPricer:
     def _base(self, step: Step, work: StepWork) -> tuple[float, float]:
         """Return memory and compute time of what each GPU does in any case, over all layers; a measured time is both at once."""
         moved = (work.state_bytes + work.kv_written_bytes) / self.gpus
-        bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+        bandwidth, peak = self._bandwidth, self._peak
         if self._tables is None:
             moved += self._work.dense_bytes / self._shards + work.prefill_attention_bytes / self.gpus
             done = 2 * self._work.dense_parameters * work.tokens + work.prefill_attention_ops
@@ -207,7 +213,7 @@ class GpuPimPricer:
             # Twice as many as needed, unless that asks a table beyond its range.
             beyond = 1 if self._kernels.measures("moe") else 2
             model, tokens = self._model, np.arange(beyond * most_tokens + 1)
-            bandwidth, peak = self._gpu.bytes_per_ps * self._gpu.memory_efficiency, self._peak()
+            bandwidth, peak = self._bandwidth, self._peak
             priced = self.memory_times.expert_ps(tokens)
             self._costs = ExpertCosts(
                 gpu_memory_ps=((tokens > 0) * model.expert_bytes + tokens * self._activation_bytes) / bandwidth,
@@ -239,10 +245,13 @@ class GpuPimPricer:
         else:
             used = observation.activated & plan.on_memory
             experts = unit_times(observation, used, self._unit_of_expert, observation.memory_units).max(axis=1)
-        call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0) if self._call_ps else 0.0
+        load, gemm = np.stack([costs.gpu_memory_ps, costs.gpu_compute_ps])[:, : kept.shape[1]] @ on_gpu.T.astype(float)
+        if self._call_ps:
+            call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0)
+            load, gemm = load + call, gemm + call
         times = {
-            "load": on_gpu @ costs.gpu_memory_ps[: kept.shape[1]] + call,
-            "gemm": on_gpu @ costs.gpu_compute_ps[: kept.shape[1]] + call,
+            "load": load,
+            "gemm": gemm,
             "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
             "attention": attention,
             "experts in memory": experts,
@@ -274,12 +283,10 @@ class GpuPimPricer:
         attention = self._memory.attention_array_bytes(work.attention_bytes, work.attention_ops)
         return moved["internal/routed experts"] + moved["internal/experts again"] + attention * plan.attention_on_memory
 
-    def _vector_bytes(self, work: StepWork, kept: NDArray[np.int64], plan: Plan) -> int:
+    def _vector_bytes(self, work: StepWork, passes: int, plan: Plan) -> int:
         """Vectors between GPUs and units: of experts, and queries and results of attention."""
-        experts = _tokens(kept) * self._memory.vector_bytes(self._model)
-        model = self._model
-        width = 2 * model.heads * model.head_dim * model.bytes_per_activation * model.kv_layers
-        return experts + work.decode_tokens * width * plan.attention_on_memory
+        experts, attention = self._vectors
+        return passes * experts + work.decode_tokens * attention * plan.attention_on_memory
 
     def _maps_ps(self, work: StepWork) -> int:
         entries = work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES
@@ -294,15 +301,12 @@ class GpuPimPricer:
         if self._tables is not None:
             sequences = work.logit_tokens if self._shards > 1 else -(-work.logit_tokens // self.gpus)
             return float(self._kernels.head(sequences).time_ps)
-        moved = self._work.head_bytes / self._shards / (self._gpu.bytes_per_ps * self._gpu.memory_efficiency)
-        return max(moved, 2 * self._work.head_parameters * work.logit_tokens / self.gpus / self._peak())
+        moved = self._work.head_bytes / self._shards / self._bandwidth
+        return max(moved, 2 * self._work.head_parameters * work.logit_tokens / self.gpus / self._peak)
 
-    def _peak(self) -> float:
-        return self._gpu.peak_flops_per_ps(self._dtype) * self._gpu.compute_efficiency
-
-    def _bound_ps(self, experts: NDArray[np.int64], work: StepWork) -> int:
+    def _bound_ps(self, experts: int, work: StepWork) -> int:
         """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
-        moved = int(experts.sum()) * self._expert_bytes + work.attention_bytes
+        moved = experts * self._expert_bytes + work.attention_bytes
         return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
 
     @property
@@ -323,26 +327,29 @@ class GpuPimPricer:
         """Return mean busy times of the GPUs' parts, and what is lost waiting for the fullest one."""
         gpu = times["base"] + np.maximum(times["load"], times["gemm"])
         memory = times["attention"] + times["experts in memory"]
-        slowest = np.maximum(gpu, memory)
-        lost = (slowest.max(axis=1) - slowest.mean(axis=1)).sum()
+        lost = 0.0
+        if self.gpus > 1:
+            slowest = np.maximum(gpu, memory)
+            lost = slowest.max(axis=1).sum() - slowest.sum() / self.gpus
         parts = {
-            "gpu": gpu.mean(axis=1).sum() + head_ps,
-            "memory": memory.mean(axis=1).sum(),
+            "gpu": gpu.sum() / self.gpus + head_ps,
+            "memory": memory.sum() / self.gpus,
             "network": network_ps.sum() if self.gpus > 1 else 0.0,
             "stragglers": lost,
         }
         return {name: int(value) for name, value in parts.items()}
 
-    def _moved(self, work: StepWork, experts: NDArray[np.int64], kept: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        expert, distinct = self._expert_bytes, int(kept.sum())
+    def _moved(self, work: StepWork, activated: int, distinct: int, passes: int, plan: Plan) -> dict[str, int]:
+        """Return bytes by port: of the activated experts `distinct` are in memory, through which tokens pass `passes` times."""
+        expert, chosen = self._expert_bytes, work.tokens * self._routed.top_k * self._routed.layers
         again = self._memory.reads_weights_for_each_token
         read, elsewhere = ("internal", "external") if plan.attention_on_memory else ("external", "internal")
         moved = {
             **self._weights,
-            "external/routed experts": (int(experts.sum()) - distinct) * expert,
+            "external/routed experts": (activated - distinct) * expert,
             "internal/routed experts": distinct * expert,
-            "internal/experts again": (_tokens(kept) - distinct) * expert if again else 0,
-            "external/expert activations": (_tokens(experts) - _tokens(kept)) * self._activation_bytes,
+            "internal/experts again": (passes - distinct) * expert if again else 0,
+            "external/expert activations": (chosen - passes) * self._activation_bytes,
             f"{elsewhere}/kv read": 0,
             f"{read}/kv read": work.attention_bytes,
             "external/kv written": work.kv_written_bytes,
@@ -351,15 +358,10 @@ class GpuPimPricer:
         moved["external/kv read"] += work.prefill_attention_bytes
         return moved
 
-    def _operations(self, work: StepWork, kept: NDArray[np.int64], plan: Plan) -> dict[str, int]:
-        units = 2 * self._expert_parameters * _tokens(kept)
+    def _operations(self, work: StepWork, passes: int, plan: Plan) -> dict[str, int]:
+        units = 2 * self._expert_parameters * passes
         units += work.attention_ops if plan.attention_on_memory else 0
         return {"gpu": self._work.operations(work) - units, "units": units}
-
-
-def _tokens(experts: NDArray[np.int64]) -> int:
-    """Return the tokens of so many experts of 0, 1, ... tokens."""
-    return int(experts @ np.arange(len(experts)))
 
 
 def check_layouts(options: GpuPimOptions, name: str, schedule_options: dict[str, Any]) -> None:

@@ -79,9 +79,7 @@ class ModelWork:
 
     def read_tokens(self, context_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return keys (and values) that one new token at the end of each context [n] reads, summed over layers."""
-        return self._over_layers(self._read_in_layer(context_tokens))
-
-    def _over_layers(self, read: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        read = self._read_in_layer(context_tokens)
         return np.asarray(sum(layers * read[kind] for kind, layers in self._kinds.items()))
 
     def _read_in_layer(self, context_tokens: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
@@ -109,10 +107,12 @@ class ModelWork:
         new = step.tokens_per_request
         # Tokens presented together read the same keys once and are scored one by one.
         read = self._read_in_layer(step.context_tokens)
-        decoded = int(self._over_layers(read).sum())
-        middle = step.chunk_start + (step.chunk_tokens + 1) // 2
-        ends = self.read_tokens(step.chunk_start + step.chunk_tokens) if len(step.prefill) else step.chunk_start
-        scored = int((step.chunk_tokens * self.read_tokens(np.maximum(middle, 1))).sum()) if len(step.prefill) else 0
+        decoded = sum(layers * int(read[kind].sum()) for kind, layers in self._kinds.items())
+        ends = scored = 0
+        if len(step.prefill):
+            middle = step.chunk_start + (step.chunk_tokens + 1) // 2
+            ends = int(self.read_tokens(step.chunk_start + step.chunk_tokens).sum())
+            scored = int((step.chunk_tokens * self.read_tokens(np.maximum(middle, 1))).sum())
         sequences = len(step.decode) + len(step.prefill)
         return StepWork(
             tokens=step.tokens,
@@ -121,7 +121,7 @@ class ModelWork:
             attention_bytes=decoded * self._kv_layer_bytes,
             attention_ops=decoded * new * self._ops_per_read_token,
             read_tokens=read,
-            prefill_attention_bytes=int(ends.sum()) * self._kv_layer_bytes,
+            prefill_attention_bytes=ends * self._kv_layer_bytes,
             prefill_attention_ops=scored * self._ops_per_read_token,
             state_bytes=2 * sequences * self._state_bytes,
             kv_written_bytes=step.tokens * self._kv_token_bytes,

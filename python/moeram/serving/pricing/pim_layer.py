@@ -46,8 +46,7 @@ def layer_times_ps(
     chain = graph.end_ps("combine").max(axis=-1)
     if not interleaved:
         return chain
-    gpu = np.maximum(graph.busy_ps("gpu"), times["base"] + times["load"]).max(axis=-1)
-    memory = graph.busy_ps("memory").max(axis=-1)
-    network = graph.busy_ps("network").max(axis=-1)
     # A layer takes no less than half of its chain, nor than its busiest resource.
-    return np.max([gpu, memory, network, chain / 2], axis=0)
+    gpu = np.maximum(graph.busy_ps("gpu"), times["base"] + times["load"])
+    busiest = np.maximum(np.maximum(gpu, graph.busy_ps("memory")), graph.busy_ps("network"))
+    return np.maximum(busiest.max(axis=-1), chain / 2)

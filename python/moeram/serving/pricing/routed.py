@@ -33,7 +33,8 @@ class RoutedTokens:
 
     def counts(self, step: Step) -> NDArray[np.int64]:
         """Return how many tokens of a step use each expert, int64 [layers, experts]."""
-        return self.decode_counts(step) + self.prefill_counts(step)
+        decode = self.decode_counts(step)
+        return decode + self.prefill_counts(step) if len(step.prefill) else decode
 
     def decode_counts(self, step: Step) -> NDArray[np.int64]:
         """Return the counts of the decoding requests' tokens alone."""
@@ -44,15 +45,17 @@ class RoutedTokens:
         return self._counts(step.prefill_topic, step.chunk_tokens)
 
     def _counts(self, topic: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        size = self.layers * self.experts
-        total = np.zeros(size, dtype=np.int64)
-        if not len(topic):
-            return total.reshape(self.layers, self.experts)
-        for index in np.flatnonzero(np.bincount(topic)).tolist():
-            pool = self._pools[index]
-            rows = self._rng.integers(0, len(pool), int(tokens[topic == index].sum()))
-            total += np.bincount(pool[rows].ravel(), minlength=size)
-        return total.reshape(self.layers, self.experts)
+        drawn = [
+            self._rows(index, int(tokens[topic == index].sum()))
+            for index in np.flatnonzero(np.bincount(topic)).tolist()
+        ]
+        chosen = drawn[0] if len(drawn) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+        return np.bincount(chosen, minlength=self.layers * self.experts).reshape(self.layers, self.experts)
+
+    def _rows(self, topic: int, tokens: int) -> NDArray[np.int64]:
+        """Draw so many tokens of a topic: their experts, numbered over all layers."""
+        pool = self._pools[topic]
+        return pool[self._rng.integers(0, len(pool), tokens)].ravel()
 
 
 def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.int64]]:
