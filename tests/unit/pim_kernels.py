@@ -1,4 +1,4 @@
-"""What tests of computing memories share: designs, operands, and a numpy reference with the bound of its rounding."""
+"""What tests of computing memories share: designs and operands."""
 
 from __future__ import annotations
 
@@ -25,21 +25,16 @@ def design(name):
     return load_design(standard, **options)
 
 
-def random_operands(shape, number, seed, whole=False):
-    """matrix [outputs, inputs] and vectors [tokens, inputs], values of the format; whole: small whole numbers."""
+def random_operands(kernel, number, seed, whole=False):
+    """All operands of a kernel, values of the format; whole: small whole numbers."""
     rng = np.random.default_rng(seed)
-    draw = (lambda *size: rng.integers(-3, 4, size)) if whole else (lambda *size: rng.standard_normal(size))
-    given = {"matrix": draw(shape["outputs"], shape["inputs"]), "vectors": draw(shape.get("tokens", 1), shape["inputs"])}
-    return {name: number_format(number).round(values) for name, values in given.items()}
-
-
-def matrix_product(operands, number, accumulator_bytes):
-    """The product in fp64, and how far a result may lie from it.
-
-    Sums in fp32 of n terms, in any order, err by n 2^-24 of the sum of magnitudes (twice, with the products); every partial sum that is
-    rounded to the format errs by half a unit in its last place.
-    """
-    matrix, vectors = (operands[name].astype(np.float64) for name in ("matrix", "vectors"))
-    magnitude = np.abs(vectors) @ np.abs(matrix).T
-    last_place = 0 if accumulator_bytes == 4 else 2.0 ** -number_format(number).precision_bits
-    return vectors @ matrix.T, magnitude * (2 * matrix.shape[1] * 2.0**-24 + 1.01 * last_place) + 1e-7
+    program = kernel.program
+    shapes = program.operands | {
+        name: placement.shape for name, placement in program.placed.items() if name not in program.left_in_rows
+    }
+    given = {}
+    for name, sizes in shapes.items():
+        size = [kernel.sizes[each] for each in sizes]
+        values = rng.integers(-3, 4, size) if whole else rng.standard_normal(size) * 0.5
+        given[name] = number_format(number).round(values)
+    return given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from moeram.pim.design import PimDesign, load_design
 from moeram.pim.kernels import Kernel, lower_kernel
 from moeram.pim.machine import Machine
+from moeram.pim.reference import Reference, reference
 from moeram.pim.values import run_kernel
 
-__all__ = ["Kernel", "Machine", "PimDesign", "load_design", "lower_kernel", "run_kernel"]
+__all__ = ["Kernel", "Machine", "PimDesign", "Reference", "load_design", "lower_kernel", "reference", "run_kernel"]

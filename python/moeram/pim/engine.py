@@ -71,10 +71,11 @@ def peak_cycles(kernel: Kernel, times: ProgramTimes) -> float:
         raise ConfigError(f"{design.standard} {kernel.name}: no work of multiplications to compare with")
     name = max(multiplying, key=lambda each: issued[design.command(each) or ""])
     command = design.command(name)
-    gap = max(
-        (row[3] for row in design.facts["rows"] if row[1] == row[2] == command and row[4] == 1 and not row[5]),
-        default=1,
-    )
+    own = [row for row in design.facts["rows"] if row[1] == row[2] == command and row[4] == 1 and not row[5]]
+    levels = [row[0] for row in own]
+    # Of several levels the first bounds what may come next anywhere in the channel.
+    first = next((level for level in design.counts if level in levels), None)
+    gap = max((row[3] for row in own if row[0] == first), default=1)
     at_once = design.lanes_per_access * design.counts["channel"]
     for level in design.spans(name):
         at_once *= design.counts[level]

@@ -162,8 +162,17 @@ class _Writer:
                 raise ConfigError(f"{step.run} has {entry['fields'].count(name)} fields {name}, {len(values)} are given")
             if name == "row" and values[0] >= self.design.counts["row"]:
                 raise CapacityError(f"row {values[0]} lies outside the {self.design.counts['row']} of a bank")
+            if name == "mask":
+                values = [self._mask(value) for value in values]
             words += [f"{value:#x}" if name == "mask" else str(value) for value in values]
         self.lines.append(" ".join(words))
+
+    def _mask(self, mask: int) -> int:
+        """Programs count channels from the lowest bit, some traces from the highest."""
+        count = self.design.counts["channel"]
+        if not self.design.instructions.get("mask_from_top", False):
+            return mask
+        return sum(1 << (count - 1 - channel) for channel in range(count) if mask >> channel & 1)
 
     @staticmethod
     def _value(expression: Any, names: Names) -> int:

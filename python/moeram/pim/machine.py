@@ -121,7 +121,7 @@ class Machine:
             raise TraceError("names no row")
         return instruction.row
 
-    def accumulate(self, channel: int, unit: Bank, terms: list[np.float32], begins: bool) -> None:
+    def accumulate(self, channel: int, unit: Bank, terms: Values, begins: bool) -> None:
         """Add a term for each vector to a unit's results at hand, or begin the next."""
         held = self._accumulators.setdefault(channel, {}).setdefault(unit, [])
         if begins or not held:

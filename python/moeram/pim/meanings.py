@@ -13,17 +13,10 @@ from moeram.pim.design import Meaning
 from moeram.pim.instructions import Instruction
 from moeram.pim.machine import Machine
 from moeram.pim.numbers import Values
+from moeram.pim.reference import FUNCTIONS
 from moeram.pim.rows import Bank
 
 Payload = NDArray[np.floating] | None
-_ROOT = np.sqrt(np.float32(2 / np.pi))
-_FUNCTIONS: dict[str, Callable[[Values], Values]] = {
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "gelu": lambda x: 0.5 * x * (1 + np.tanh(_ROOT * (x + np.float32(0.044715) * x**3))),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": np.tanh,
-    "relu": lambda x: np.maximum(x, 0),
-}
 
 
 def _buffer(meaning: Meaning) -> str:
@@ -75,19 +68,19 @@ def _multiply(machine: Machine, instruction: Instruction, meaning: Meaning, payl
     banks = machine.banks(instruction)
     name, row = _buffer(meaning), machine.row(instruction)
     parts = [machine.only(bank, meaning.by) for bank in banks]
+    units = [machine.unit_of(bank, meaning) for bank in banks]
     for channel in instruction.channels:
         for column in machine.columns(instruction, channel, banks[0]):
             entry, begins = machine.next_entry(channel, name, parts[0], column, instruction.vectors)
-            seen: set[Bank] = set()
-            for bank, part in zip(banks, parts, strict=True):
-                weights = machine.rows.read(channel, bank, row, column)
-                terms = [
-                    (weights * machine.read_buffer(channel, name, part, entry + vector)).sum(dtype=np.float32)
-                    for vector in range(instruction.vectors)
-                ]
-                unit = machine.unit_of(bank, meaning)
-                machine.accumulate(channel, unit, terms, begins and unit not in seen)
-                seen.add(unit)
+            weights = machine.rows.read_banks(channel, banks, row, column)
+            terms = np.empty((len(banks), instruction.vectors), np.float32)
+            for vector in range(instruction.vectors):
+                held = {part: machine.read_buffer(channel, name, part, entry + vector) for part in set(parts)}
+                terms[:, vector] = (weights * np.stack([held[part] for part in parts])).sum(axis=1, dtype=np.float32)
+            begun: set[Bank] = set()  # banks may share a unit
+            for unit, own in zip(units, terms, strict=True):
+                machine.accumulate(channel, unit, own, begins and unit not in begun)
+                begun.add(unit)
 
 
 def _read(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> Values:
@@ -129,7 +122,7 @@ def _activate(machine: Machine, instruction: Instruction, meaning: Meaning, payl
     number = machine.registers[meaning.chosen_by] if machine.registers else 0
     if number >= len(meaning.functions):
         raise TraceError(f"function {number} is unknown; there are {', '.join(meaning.functions)}")
-    function = _FUNCTIONS[meaning.functions[number]]
+    function = FUNCTIONS[meaning.functions[number]]
     for channel in instruction.channels:
         held = machine.results(channel)
         if not held:

@@ -5,7 +5,7 @@ docs/pim.md has the language: a loop nest over declared instructions, where the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,7 +65,7 @@ class Step(Options):
 class Program(Options):
     """How one kernel is lowered. shape: its sizes; a number is a default. operands: what the host holds. results: what it gets.
 
-    work: multiplications of the kernel. left_in_rows: results that stay in the rows, by name; they lie as a placement of the same name says.
+    computes: what to hold the results against (`reference`). work: multiplications of the kernel. left_in_rows: results that stay in the rows, by name; they lie as a placement of the same name says.
     """
 
     shape: dict[str, int | None]
@@ -74,6 +74,9 @@ class Program(Options):
     results: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     placed: dict[str, Placement] = Field(default_factory=dict)
     left_in_rows: tuple[str, ...] = ()
+    computes: Literal[
+        "matrix_product", "activated_product", "elements_product", "copy", "attention_score", "attention_value", "attention"
+    ] | None = None  # fmt: skip
     work: Expression | None = None
     steps: tuple[Step, ...]
 

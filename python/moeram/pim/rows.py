@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -28,14 +29,26 @@ class RowStore:
         self.number = number
         self._levels = tuple(counts)[1:-2]
         self._rows: dict[tuple[int, Bank, int], Values] = {}
+        self._nothing = np.full((counts["column"], lanes), np.nan, np.float32)
 
     def read(self, channel: int, bank: Bank, row: int, column: int) -> Values:
         """Return one column: [lanes]."""
-        self._check(channel, bank, row, column)
-        held = self._rows.get((channel, bank, row))
-        if held is None or np.isnan(held[column]).any():
-            raise TraceError(f"column {column} of row {row} in {self._name(channel, bank)} holds nothing")
-        return held[column]
+        return self.read_banks(channel, (bank,), row, column)[0]
+
+    def read_banks(self, channel: int, banks: Sequence[Bank], row: int, column: int) -> Values:
+        """Return the same column of several banks: [banks, lanes]."""
+        rows = [self._rows.get((channel, bank, row), self._nothing) for bank in banks]
+        if not column < self.counts["column"] or any(held is self._nothing for held in rows):
+            return self._refuse(channel, banks, row, column)
+        values = np.stack([held[column] for held in rows])
+        return self._refuse(channel, banks, row, column) if np.isnan(values).any() else values
+
+    def _refuse(self, channel: int, banks: Sequence[Bank], row: int, column: int) -> Values:
+        for bank in banks:
+            self._check(channel, bank, row, column)
+            if np.isnan(self._rows.get((channel, bank, row), self._nothing)[column]).any():
+                raise TraceError(f"column {column} of row {row} in {self._name(channel, bank)} holds nothing")
+        raise AssertionError("a place that can be read was refused")
 
     def write(self, channel: int, bank: Bank, row: int, column: int, values: Values) -> None:
         """Write one column: [lanes]."""
@@ -82,7 +95,7 @@ class RowStore:
     def _row(self, channel: int, bank: Bank, row: int) -> Values:
         key = (channel, bank, row)
         if key not in self._rows:
-            self._rows[key] = np.full((self.counts["column"], self.lanes), np.nan, np.float32)
+            self._rows[key] = self._nothing.copy()
         return self._rows[key]
 
     def _check(self, channel: int, bank: Bank, row: int, column: int) -> None:

@@ -39,7 +39,7 @@ def run_kernel(
     held = _operands(kernel, operands, machine.number)
     place(kernel, held, machine)
     answers = play(kernel, held, machine, kernel.lines)
-    return collect(kernel, answers) | {name: _left(kernel, name, machine) for name in kernel.program.left_in_rows}
+    return collect(kernel, answers) | left(kernel, machine)
 
 
 def place(kernel: Kernel, operands: Mapping[str, Values], machine: Machine) -> None:
@@ -137,7 +137,10 @@ def _indices(
     return np.where(inside, flat, 0), inside
 
 
-def _left(kernel: Kernel, name: str, machine: Machine) -> Values:
-    at = digits_of(kernel, name)
-    shape = tuple(kernel.sizes[size] for size in kernel.program.placed[name].shape)
-    return machine.rows.take({level: digits[tuple(slice(0, size) for size in shape)] for level, digits in at.items()})
+def left(kernel: Kernel, machine: Machine) -> dict[str, Values]:
+    """Return the results that a kernel leaves in the rows."""
+    out = {}
+    for name in kernel.program.left_in_rows:
+        own = tuple(slice(0, kernel.sizes[size]) for size in kernel.program.placed[name].shape)
+        out[name] = machine.rows.take({level: digits[own] for level, digits in digits_of(kernel, name).items()})
+    return out
