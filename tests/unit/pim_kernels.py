@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from moeram.pim import load_design
+from moeram.pim import load_design, values
 from moeram.pim.numbers import number_format
 
 DESIGNS = {
@@ -27,14 +27,7 @@ def design(name):
 
 def random_operands(kernel, number, seed, whole=False):
     """All operands of a kernel, values of the format; whole: small whole numbers."""
+    if not whole:
+        return values.random_operands(kernel, number_format(number), seed)
     rng = np.random.default_rng(seed)
-    program = kernel.program
-    shapes = program.operands | {
-        name: placement.shape for name, placement in program.placed.items() if name not in program.left_in_rows
-    }
-    given = {}
-    for name, sizes in shapes.items():
-        size = [kernel.sizes[each] for each in sizes]
-        values = rng.integers(-3, 4, size) if whole else rng.standard_normal(size) * 0.5
-        given[name] = number_format(number).round(values)
-    return given
+    return {name: rng.integers(-3, 4, [kernel.sizes[size] for size in sizes]) for name, sizes in kernel.operands.items()}

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
-from moeram.errors import ConfigError, EngineError, TraceError
+from moeram.errors import ConfigError, EngineError, MoeramError, TraceError
 from moeram.hardware.cycle import load_core
+from moeram.pim import check_kernel, load_design, lower_kernel
+from moeram.pim.engine import peak_cycles, time_program
 
 
 @pytest.fixture
@@ -35,6 +37,51 @@ def test_the_page_holds_what_it_promises(page):
     last_mac = last_load + 1 + 3 * row + 26 + 63 * 6
     drained = last_mac + 6 + 1  # nCCDL, then a cycle to completion
     assert result["memory_system_cycles"] == drained + 2  # the end enters, and completes a cycle later
+
+
+def test_the_kernel_of_the_page_runs_on_the_engine_and_on_values(page, monkeypatch):
+    monkeypatch.chdir(page)
+    design = load_design("my_kernels.yaml", sizes={"channel": 2})
+    kernel = lower_kernel(design, "gemv", {"outputs": 100, "inputs": 300})
+    # 32 units: four turns; 19 accesses.
+    assert kernel.lines == ["MY LOAD 19 0x3", *(line for row in range(4) for line in (f"MY MAC 19 0x3 {row}", "MY DRAIN 0x3"))]
+    times = time_program(design, kernel.text())
+    assert times.total_commands == {"LOAD": 38, "ACTALL": 8, "MACALL": 152, "PREA": 6, "DRAIN": 8}
+    assert peak_cycles(kernel, times) == 100 * 300 / (2 * 16 * 16) * 6
+    assert all(check.passed for check in check_kernel(kernel, number="bf16"))
+
+
+def test_mistakes_in_kernels_are_named(page, monkeypatch):
+    monkeypatch.chdir(page)
+    path = page / "my_kernels.yaml"
+    text = path.read_text()
+    for old, new, message in (
+        ("does: load", "does: loaf", r"my_kernels.yaml:\d+: unit.operations.MY LOAD.does: given 'loaf'; did you mean 'load'"),
+        ("does: load, buffer: vector", "does: load, buffer: victor", r"buffer 'victor' is unknown; did you mean 'vector'"),
+        ("does: load, buffer: vector", "does: load", r"unit.operations.MY LOAD: load needs a buffer"),
+        ("    MY LOAD: {does", "    MY LOD: {does", r"no instruction has that name; did you mean 'MY LOAD'"),
+        ("run: MY LOAD", "run: MY LOED", r"programs.gemv.steps: no instruction 'MY LOED'; did you mean 'MY LOAD'"),
+        ("mask: all}, takes", "mesk: all}, takes", r"MY LOAD has no field 'mesk'; did you mean 'mask'"),
+        ("{opsize: entries, mask: all}", "{opsize: entries}", r"MY LOAD lacks mask"),
+        ("takes: {vectors", "takes: {vector", r"MY LOAD: 'vector' is unknown; did you mean 'vectors'"),
+        ("takes: {vectors: [token, ", "takes: {vectors: [", r"MY LOAD: vectors has 2 indices"),
+        ("times: turns", "times: turn", r"programs.gemv: 'turn': 'turn' is no name here; did you mean 'turns'"),
+        ("entries: ceil_div(inputs, lanes)", "entries: inputs / lanes", r"whole numbers, names, \+ - \* // % and comparisons"),
+        ("entries: ceil_div(inputs, lanes)", "entries: inputs // (lanes - 16)", r"divides by zero"),
+        ("entries: ceil_div(inputs, lanes)", "entries: __import__('os')", r"expected"),
+        ("channel: o //", "chanel: o //", r"placed.matrix.at: level 'chanel' is unknown; did you mean 'channel'"),
+        ("index: [o, i]", "index: [o]", r"shape, index and padded are of one length"),
+        ("loop: turn", "lop: turn", r"my_kernels.yaml:\d+: programs.gemv.steps.*lop: unknown key"),
+        ("row: first_row + turn", "row: first_row - 1", r"'first_row - 1' is -1; no field is negative"),
+        ("row: first_row + turn", "row: 16384", r"row 16384 lies outside the 16384 of a bank"),
+        ("bank: o % bank", "bank: o % 3", r"two elements lie at channel 0, bankgroup 0, bank 0"),
+        ("bank: o % bank", "bank: o % bank + 1", r"an element lies at bank 4; there are 4"),
+        ("times: tokens", "times: tokens - 1", r"nothing gave element 0 of results"),
+    ):
+        assert text.count(old) >= 1, old
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(MoeramError, match=message):
+            check_kernel(lower_kernel(load_design("my_kernels.yaml", sizes={"channel": 2}), "gemv", {"outputs": 100, "inputs": 300}))
 
 
 def test_mistakes_in_a_standard_are_named(page):

@@ -54,6 +54,21 @@ def test_a_lane_sums_in_the_order_of_the_program():
     assert (gemv_values(matrix, vector) == sums.astype(np.float32).sum(axis=1, dtype=np.float32)).all()
 
 
+def test_an_expert_and_attention_are_chains_of_kernels():
+    rng = np.random.default_rng(2)
+    half = number_format("fp16").round
+    gate, up, down = (half(rng.standard_normal(size) / 10) for size in ((2048, 128), (2048, 128), (128, 2048)))
+    x = half(rng.standard_normal(128))
+    between = elementwise_values("MUL", elementwise_values("RELU", half(gemv_values(gate, x))), half(gemv_values(up, x)))
+    expected = down.astype(np.float64) @ (np.maximum(gate.astype(np.float64) @ x, 0) * (up.astype(np.float64) @ x))
+    assert np.linalg.norm(gemv_values(down, between) - expected) < 0.02 * np.linalg.norm(expected)
+    keys, values, query = halves(128, 128), halves(128, 64, seed=1), half(halves(128, seed=2) / np.sqrt(128))
+    powers = np.exp(gemv_values(keys, query))  # softmax is the host's
+    exact = np.exp(keys.astype(np.float64) @ query)
+    found = gemv_values(np.ascontiguousarray(values.T), half(powers / powers.sum()))
+    assert np.abs(found - exact / exact.sum() @ values).max() < 0.01
+
+
 @pytest.mark.parametrize("kernel", ["gemv", "ADD"])
 def test_a_wrong_address_is_noticed(monkeypatch, kernel):
     """Every access to operands and results in turn, with another bank, row or column."""

@@ -141,8 +141,8 @@ def is_noticed(kernel, operands, right, lines, shift=None):
     machine = Machine(kernel.design, number_format("fp16"))
     if shift is not None:
         machine.rows = shift(kernel.design)
-    place(kernel, operands, machine)
     try:
+        place(kernel, operands, machine)
         answers = play(kernel, operands, machine, lines)
         result = collect(kernel, answers) | left(kernel, machine)
     except (TraceError, CapacityError):

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import assumptions, cap, check, export, model, placement, routing, serve, study, sweep, topics
+from moeram.cli import assumptions, cap, check, export, model, pim, placement, routing, serve, study, sweep, topics
 from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
@@ -49,6 +49,7 @@ for _name, _room in {
     "cap": cap,
     "check": check,
     "model": model,
+    "pim": pim,
     "placement": placement,
     "routing": routing,
     "study": study,

@@ -139,6 +139,8 @@ def load_design(
     for name in ("instructions", "unit"):
         if name not in tree.value:
             raise ConfigError(f"{standard}: has no section {name!r}; a memory that computes has one")
+    if "microcode" in tree.value["unit"]:
+        raise ConfigError(f"{standard}: its units run microcode; moeram.pim.hbm_pim has its kernels")
     if not with_faults:
         for fault in tree.value.get("faults", {}).values():
             tree = overlay(tree, Tree(value={"instructions": fault["without"].get("instructions", {})}, origins={}))

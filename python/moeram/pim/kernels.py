@@ -44,6 +44,12 @@ class Kernel:
     next_row: int
     work: int | None
 
+    @property
+    def operands(self) -> dict[str, tuple[str, ...]]:
+        """Names of the sizes of every operand, those of the host and those that lie in rows."""
+        placed = {name: one.shape for name, one in self.program.placed.items() if name not in self.program.left_in_rows}
+        return self.program.operands | placed
+
     def text(self) -> str:
         """The program as a trace, with the end that the instruction set wants."""
         end = self.design.instructions.get("end")

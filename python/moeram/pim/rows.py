@@ -43,6 +43,14 @@ class RowStore:
         values = np.stack([held[column] for held in rows])
         return self._refuse(channel, banks, row, column) if np.isnan(values).any() else values
 
+    def read_part(self, channel: int, bank: Bank, row: int, lane: int, lanes: int, column: int = 0) -> Values:
+        """Return some lanes of one column: [lanes]."""
+        self._check(channel, bank, row, column)
+        part = self._rows.get((channel, bank, row), self._nothing)[column, lane : lane + lanes]
+        if np.isnan(part).any():
+            raise TraceError(f"lanes {lane} to {lane + lanes - 1} of row {row} in {self._name(channel, bank)} hold nothing")
+        return part
+
     def _refuse(self, channel: int, banks: Sequence[Bank], row: int, column: int) -> Values:
         for bank in banks:
             self._check(channel, bank, row, column)
@@ -55,6 +63,20 @@ class RowStore:
         self._check(channel, bank, row, column)
         self._row(channel, bank, row)[column] = self.number.round(values)
 
+    def place_column(self, channel: int, bank: Bank, row: int, column: int, values: Values) -> None:
+        """Write one column [lanes] of an operand.
+
+        Raises:
+            CapacityError: as `place`.
+        """
+        try:
+            self._check(channel, bank, row, column)
+        except TraceError as error:
+            raise CapacityError(f"an operand does not fit: {error}") from None
+        if not np.isnan(self._row(channel, bank, row)[column]).all():
+            raise CapacityError(f"an operand lies already in row {row} of {self._name(channel, bank)}")
+        self.write(channel, bank, row, column, values)
+
     def place(self, values: NDArray[np.floating], at: dict[str, NDArray[np.int64]]) -> None:
         """Write elements one by one.
 
@@ -62,7 +84,7 @@ class RowStore:
             values: [...]. at: of each element, arrays of that shape: digit at every level and its "lane" in the column.
 
         Raises:
-            CapacityError: an element outside the memory, or two in one place.
+            CapacityError: an element outside the memory, two in one place, or one where another operand lies.
         """
         names = (*self.counts, "lane")
         sizes = (*self.counts.values(), self.lanes)
@@ -81,7 +103,10 @@ class RowStore:
         for begin, end in pairwise([0, *new_row.tolist(), len(index)]):
             channel, *bank, row = (int(digit) for digit in index[begin, :-2])
             cells = self._row(channel, tuple(bank), row)
-            cells[index[begin:end, -2], index[begin:end, -1]] = flat[begin:end]
+            places = index[begin:end, -2], index[begin:end, -1]
+            if not np.isnan(cells[places]).all():
+                raise CapacityError(f"an operand lies already in row {row} of {self._name(channel, tuple(bank))}")
+            cells[places] = flat[begin:end]
 
     def take(self, at: dict[str, NDArray[np.int64]]) -> Values:
         """Return elements, each at its digits (as in `place`)."""

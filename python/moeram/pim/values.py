@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,7 @@ from moeram.pim.machine import Machine
 from moeram.pim.meanings import Sent, execute
 from moeram.pim.numbers import NumberFormat, Values, number_format
 from moeram.pim.programs import ZERO
+from moeram.pim.reference import reference
 
 
 def run_kernel(
@@ -95,10 +97,7 @@ def collect(kernel: Kernel, answers: Mapping[int, Values]) -> dict[str, Values]:
 
 
 def _operands(kernel: Kernel, given: Mapping[str, ArrayLike], number: NumberFormat) -> dict[str, Values]:
-    program = kernel.program
-    shapes = program.operands | {
-        name: placement.shape for name, placement in program.placed.items() if name not in program.left_in_rows
-    }
+    shapes = kernel.operands
     for name in given:
         if name not in shapes:
             raise ConfigError(f"{kernel.name}: operand {name!r} is unknown{did_you_mean(name, shapes)}")
@@ -144,3 +143,35 @@ def left(kernel: Kernel, machine: Machine) -> dict[str, Values]:
         own = tuple(slice(0, kernel.sizes[size]) for size in kernel.program.placed[name].shape)
         out[name] = machine.rows.take({level: digits[own] for level, digits in digits_of(kernel, name).items()})
     return out
+
+
+class ValueCheck(NamedTuple):
+    """One result of a kernel on random values. largest_share: the largest error over the bound that rounding allows."""
+
+    result: str
+    passed: bool
+    largest_share: float
+
+
+def random_operands(kernel: Kernel, number: NumberFormat, seed: int) -> dict[str, Values]:
+    """Return normal random values of the format, with a deviation of a half, for all operands of a kernel."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: number.round(rng.standard_normal([kernel.sizes[size] for size in sizes]) / 2)
+        for name, sizes in kernel.operands.items()
+    }
+
+
+def check_kernel(kernel: Kernel, *, number: str = "fp16", seed: int = 0) -> list[ValueCheck]:
+    """Run a kernel on random values and hold its results against numpy.
+
+    Raises:
+        ConfigError, CapacityError, TraceError: as `run_kernel` and `reference`.
+    """
+    values = random_operands(kernel, number_format(number), seed)
+    results = run_kernel(kernel, values, number=number)
+    checks = []
+    for name, (exact, bound) in reference(kernel, values, number_format(number)).items():
+        share = np.abs(results[name] - exact) / np.maximum(bound, np.finfo(np.float64).tiny)
+        checks.append(ValueCheck(name, bool((share <= 1).all()), float(share.max())))
+    return checks
