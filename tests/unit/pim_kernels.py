@@ -16,6 +16,7 @@ DESIGNS = {
     "aim corrected": ("GDDR6@aim", {"sizes": {"channel": 4, "density": 16384}, "with_faults": False}),
     "sieve": ("HBM3@sieve", {"organization": "HBM3E_dual", "sizes": {"channel": 4}}),
     "sieve, one row buffer": ("HBM3@sieve", {"organization": "HBM3E_single", "sizes": {"channel": 2}}),
+    "duplex": ("HBM3@duplex", {}),
 }
 
 

@@ -235,7 +235,7 @@ def test_no_digit_of_an_address_can_be_off_by_one(kernel, operation):
         stride *= count
 
 
-@pytest.mark.parametrize(("name", "kernel"), [pair for pair in KERNELS if "corrected" not in pair[0] and pair[0] != "sieve, one row buffer"])
+@pytest.mark.parametrize(("name", "kernel"), [pair for pair in KERNELS if "corrected" not in pair[0] and pair[0] not in ("sieve, one row buffer", "duplex")])
 def test_operands_one_place_off_are_noticed(name, kernel):
     one = lowered(name, kernel, SMALL | {"length": 700, "heads": 3, "context": 40, "head_size": 20})
     operands = random_operands(one, "fp16", 5)
