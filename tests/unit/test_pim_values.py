@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from moeram.hardware.pim_memory import MatrixCut
 from moeram.hardware.pim_programs import Program
 from moeram.pim import Machine, lower_kernel, reference, run_kernel
 from moeram.pim.engine import time_program
+from moeram.pim.instructions import read_instructions
 from moeram.pim.kernels import digits_of
 from moeram.pim.numbers import FORMATS, number_format
 from moeram.pim.programs import load_programs
@@ -210,6 +212,7 @@ DIGITS = {
     ("gemv", "PIM_MV_SB"): {"channel", "pseudochannel", "rank", "bankgroup"},
     ("gemv_bank_group", "PIM_MAC_SB"): {"channel", "bank", "row", "column"},
     ("gemv_buffer", "PIM_MAC_PB"): {"channel", "rank", "bankgroup", "bank", "row", "column"},
+    ("gemv_buffer", "PIM_SET_MODEL"): {"channel", "row"},
     ("attention", "PIM_MAC_AB"): {"channel", "row", "column"},
     ("attention", "PIM_MV_GB"): {"channel", "bank", "row", "column"},
     ("attention", "PIM_SET_HEAD"): {"channel", "row", "column"},
@@ -283,6 +286,36 @@ def test_the_engine_multiplies_what_the_values_were_read_from(name, tmp_path):
                 channel, buffer, row, column = int(address[0]), int(address[1]), int(address[-2]), int(address[-1])
                 issued[(channel, buffer, row, 0) if "sieve" in name else (channel, 0, row, column)] += banks
     assert issued == read
+
+
+@pytest.mark.parametrize("name", ["attacc", "attacc corrected"])
+@pytest.mark.parametrize("kernel", ["gemv", "gemv_bank_group", "gemv_buffer", "attention"])
+def test_values_are_right_in_the_order_in_which_the_engine_issues(name, kernel, tmp_path):
+    """AttAcc's controller takes what is ready first; the program's barriers must keep what depends on each other in order."""
+    one = lowered(name, kernel, {"outputs": 550, "inputs": 300, "tokens": 2, "heads": 3, "context": 300, "head_size": 40})
+    waiting = {}
+    for number, instruction in enumerate(read_instructions(one.lines, one.design)):
+        place = (*instruction.channels, *instruction.bank, instruction.row, instruction.column)
+        waiting.setdefault((one.design.command(instruction.operation), place), deque()).append(number)
+    time_program(one.design, one.text(), command_trace=tmp_path / "cmds")
+    order = []
+    for path in sorted(tmp_path.glob("cmds.ch*")):
+        for line in path.read_text().splitlines():
+            _, command, *address = (word.strip() for word in line.split(","))
+            if command not in ("ACTAB", "ACTSB", "ACTPB", "PREA", "PRESB", "PREPB", "REFab", "BARRIER"):
+                order.append(waiting[command, tuple(map(int, address))].popleft())
+    assert {command for (command, _), left_over in waiting.items() if left_over} <= {"BARRIER"}
+    new = {number: position for position, number in enumerate(order)}
+    assert order != sorted(order)
+    issued = replace(
+        one, lines=[one.lines[number] for number in order],
+        takes={new[number]: exchange for number, exchange in one.takes.items()},
+        gives={new[number]: exchange for number, exchange in one.gives.items()},
+    )  # fmt: skip
+    assert_within_bounds(issued, random_operands(one, "fp16", 9))
+    # Without the barriers it goes wrong.
+    loose = "\n".join(line for line in one.lines if not line.startswith("PIM_BARRIER")) + "\n"
+    assert time_program(one.design, loose).cycles < time_program(one.design, one.text()).cycles
 
 
 @pytest.mark.parametrize("dual", [True, False])

@@ -23,12 +23,14 @@ class Meaning(Options):
     buffer: of the unit. by: levels at which there is one such buffer each, at others it is shared. unit: levels at which there is
     one unit each, of the banks that the command reaches. to: a second buffer. adds: levels over which results are summed.
     source: "accumulators" or "activated". functions: by the value of the register `chosen_by`. factors, product: banks of a group.
-    broadcast: what one channel takes goes to the buffers of all.
+    numbered_by: levels whose digits, the first one fastest, number the multiplications of an operand from its first row on, so that
+    they may come in any order; without them they are counted. broadcast: what one channel takes goes to the buffers of all.
     """
 
     does: Literal[
         "nothing", "open", "load", "multiply", "read", "set", "activate", "bank_to_buffer", "buffer_to_bank", "multiply_banks",
         "add_general", "write_general", "read_general", "write_bank", "read_bank", "results_to_buffer", "buffer_to_buffer", "softmax", "set_register", "set_tokens",
+        "set_first_row",
     ]  # fmt: skip
     buffer: str | None = None
     to: str | None = None
@@ -41,6 +43,7 @@ class Meaning(Options):
     factors: tuple[int, int] = (0, 1)
     product: int = 2
     broadcast: bool = False
+    numbered_by: tuple[str, ...] = ()
 
 
 class Usual(Options):
@@ -180,7 +183,8 @@ def _check_operations(design: PimDesign) -> None:
         for buffer in (meaning.buffer, meaning.to):
             if buffer is not None and buffer not in design.unit.buffers:
                 raise ConfigError(f"{where}: buffer {buffer!r} is unknown{did_you_mean(buffer, design.unit.buffers)}")
-        for level in (*meaning.by, *(meaning.unit or ()), *meaning.adds):
+        named = (*meaning.by, *(meaning.unit or ()), *meaning.adds)
+        for level in (*named, *(set(meaning.numbered_by) - {"column", "row"})):
             if level not in design.bank_levels:
                 raise ConfigError(f"{where}: level {level!r} is unknown{did_you_mean(level, design.bank_levels)}")
         if meaning.does in _WITH_BUFFER and meaning.buffer is None:

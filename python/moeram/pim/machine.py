@@ -30,8 +30,9 @@ class Machine:
         self.registers: list[int] = list(design.instructions.get("registers", ()))
         self.activated: dict[int, dict[Bank, Values]] = {}
         self._buffers: dict[tuple[int, str, Bank], dict[int, Values]] = {}
-        self._accumulators: dict[int, dict[Bank, list[np.float32]]] = {}
+        self._accumulators: dict[int, dict[Bank, dict[int, Values]]] = {}
         self._walked: dict[int, int] = {}
+        self.first_row: dict[int, int] = {}
         self._reached: dict[tuple[int, Bank], tuple[int, int]] = {}
 
     def banks(self, instruction: Instruction) -> list[Bank]:
@@ -76,21 +77,40 @@ class Machine:
             raise TraceError(f"entry {entry} of buffer {name} in channel {channel} holds nothing")
         return held[entry]
 
-    def next_entry(self, channel: int, name: str, part: Bank, column: int, vectors: int = 1) -> tuple[int, bool]:
-        """Return the entry that the next column is multiplied with, and whether a new result begins.
+    def next_entry(
+        self, channel: int, name: str, part: Bank, column: int, vectors: int = 1, position: int | None = None
+    ) -> tuple[int, int]:
+        """Return the entry that a column is multiplied with, and which of the unit's results it belongs to.
 
         Of several vectors the first entries lie first, then the second ones, and so on.
+
+        Args:
+            position: of the multiplication among those of the operand, where the unit takes it from the address.
         """
         if not self.design.unit.walks:
-            return column * vectors, False
+            return column * vectors, 0
         count, rest = divmod(len(self._buffers.get((channel, name, part), ())), vectors)
         if rest:
             raise TraceError(f"buffer {name} of channel {channel} does not hold {vectors} whole vectors")
         if not count:
             raise TraceError(f"buffer {name} of channel {channel} holds nothing")
-        walked = self._walked.get(channel, 0)
-        self._walked[channel] = walked + 1
-        return walked % count * vectors, walked % count == 0
+        if position is None:
+            position = self._walked.get(channel, 0)
+            self._walked[channel] = position + 1
+        turn, entry = divmod(position, count)
+        return entry * vectors, turn
+
+    def position(self, instruction: Instruction, channel: int, levels: tuple[str, ...]) -> int:
+        """Return the number of an address in an operand that goes around these levels, the first one fastest."""
+        if channel not in self.first_row:
+            raise TraceError(f"channel {channel} was not told in which row its operand begins")
+        digits = dict(zip(self.design.bank_levels, instruction.bank or (), strict=True))
+        digits |= {"column": instruction.column or 0, "row": self.row(instruction) - self.first_row[channel]}
+        position, weight = 0, 1
+        for level in levels:
+            position += digits[level] * weight
+            weight *= self.design.counts[level]
+        return position
 
     def columns(self, instruction: Instruction, channel: int, bank: Bank) -> range:
         """Return the columns that an instruction touches in the rows of its span."""
@@ -121,23 +141,24 @@ class Machine:
             raise TraceError("names no row")
         return instruction.row
 
-    def accumulate(self, channel: int, unit: Bank, terms: Values, begins: bool) -> None:
-        """Add a term for each vector to a unit's results at hand, or begin the next."""
-        held = self._accumulators.setdefault(channel, {}).setdefault(unit, [])
-        if begins or not held:
-            if len(held) + len(terms) > self.design.unit.accumulators:
-                raise TraceError(f"a unit holds {len(held)} results, no one has read them")
-            held.extend([np.float32(0)] * len(terms))
-        for index, term in enumerate(terms, len(held) - len(terms)):
-            held[index] = np.float32(held[index] + term)
+    def accumulate(self, channel: int, unit: Bank, terms: Values, turn: int) -> None:
+        """Add a term for each vector to a unit's results of a turn."""
+        held = self._accumulators.setdefault(channel, {}).setdefault(unit, {})
+        if turn not in held:
+            count = len(terms) * len(held)
+            if count + len(terms) > self.design.unit.accumulators:
+                raise TraceError(f"a unit holds {count} results, no one has read them")
+            held[turn] = np.zeros(len(terms), np.float32)
+        held[turn] += terms
 
     def set_accumulators(self, channel: int, values: dict[Bank, Values]) -> None:
         """Replace the results of all units of a channel: one value each."""
-        self._accumulators[channel] = {unit: [np.float32(value)] for unit, value in values.items()}
+        self._accumulators[channel] = {unit: {0: np.full(1, value, np.float32)} for unit, value in values.items()}
 
-    def results(self, channel: int) -> dict[Bank, list[np.float32]]:
+    def results(self, channel: int) -> dict[Bank, Values]:
         """Return the results of the units of a channel, by unit; a unit without a result is not among them."""
-        return self._accumulators.get(channel, {})
+        held = self._accumulators.get(channel, {})
+        return {unit: np.concatenate([turns[turn] for turn in sorted(turns)]) for unit, turns in held.items()}
 
     def clear(self, channel: int, units: Iterable[Bank]) -> None:
         """Forget the results of units; those of a unit that does not walk stay until they are set."""

@@ -71,16 +71,15 @@ def _multiply(machine: Machine, instruction: Instruction, meaning: Meaning, payl
     units = [machine.unit_of(bank, meaning) for bank in banks]
     for channel in instruction.channels:
         for column in machine.columns(instruction, channel, banks[0]):
-            entry, begins = machine.next_entry(channel, name, parts[0], column, instruction.vectors)
+            position = machine.position(instruction, channel, meaning.numbered_by) if meaning.numbered_by else None
+            entry, turn = machine.next_entry(channel, name, parts[0], column, instruction.vectors, position)
             weights = machine.rows.read_banks(channel, banks, row, column)
             terms = np.empty((len(banks), instruction.vectors), np.float32)
             for vector in range(instruction.vectors):
                 held = {part: machine.read_buffer(channel, name, part, entry + vector) for part in set(parts)}
                 terms[:, vector] = (weights * np.stack([held[part] for part in parts])).sum(axis=1, dtype=np.float32)
-            begun: set[Bank] = set()  # banks may share a unit
             for unit, own in zip(units, terms, strict=True):
-                machine.accumulate(channel, unit, own, begins and unit not in begun)
-                begun.add(unit)
+                machine.accumulate(channel, unit, own, turn)
 
 
 def _read(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> Values:
@@ -88,7 +87,7 @@ def _read(machine: Machine, instruction: Instruction, meaning: Meaning, payload:
     out = []
     for channel in instruction.channels:
         if meaning.source == "activated":
-            held = {unit: [value] for unit, value in machine.activated.get(channel, {}).items()}
+            held = {unit: value[None] for unit, value in machine.activated.get(channel, {}).items()}
         else:
             held = machine.results(channel)
         out.append(_flat(machine, instruction, held))
@@ -97,12 +96,12 @@ def _read(machine: Machine, instruction: Instruction, meaning: Meaning, payload:
     return _to_host(machine, instruction, out)
 
 
-def _flat(machine: Machine, instruction: Instruction, held: dict[Bank, list[np.float32]]) -> Values:
+def _flat(machine: Machine, instruction: Instruction, held: dict[Bank, Values]) -> Values:
     unit = machine.design.unit
     counts = {len(results) for results in held.values()}
     if len(counts) != 1:
         raise TraceError("the units hold no results" if not counts else f"units hold {sorted(counts)} results each")
-    values = np.asarray([held[name] for name in sorted(held)], np.float32).T.ravel()
+    values = np.stack([held[name] for name in sorted(held)], axis=1).ravel()
     room = instruction.opsize * unit.access_bytes // unit.accumulator_bytes
     if len(values) > room:
         raise TraceError(f"{len(values)} results do not fit {instruction.opsize} accesses of {unit.access_bytes} bytes")
@@ -242,6 +241,11 @@ def _set_register(machine: Machine, instruction: Instruction, meaning: Meaning, 
     machine.registers[instruction.register] = instruction.data
 
 
+def _set_first_row(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> None:
+    for channel in instruction.channels:
+        machine.first_row[channel] = machine.row(instruction)
+
+
 def _set_tokens(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> None:
     for channel in instruction.channels:
         machine.tokens[channel] = machine.entry(instruction)
@@ -267,6 +271,7 @@ MEANINGS: dict[str, Callable[[Machine, Instruction, Meaning, Payload], Values | 
     "buffer_to_buffer": _buffer_to_buffer,
     "softmax": _softmax,
     "set_register": _set_register,
+    "set_first_row": _set_first_row,
     "set_tokens": _set_tokens,
 }
 
