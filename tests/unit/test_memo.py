@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moeram.hardware import CycleOptions, KernelMemo, NmpWork, Stream, StreamMemory, cycle, load_system, run_streams
+from moeram.hardware import (
+    CycleOptions,
+    KernelMemo,
+    NmpWork,
+    Stream,
+    StreamMemory,
+    cycle,
+    load_system,
+    near_memory_layers,
+    run_streams,
+)  # fmt: skip
 from moeram.hardware.memo import memo_key
 
 OPTIONS = CycleOptions(
@@ -177,6 +187,23 @@ def test_only_what_decides_a_layer_is_its_program(tmp_path):
     cycle.run(layers_of(base), SYSTEM, replace(OPTIONS, overlap_silu=False), memo)
     cycle.run(layers_of(base), load_system("stratum_l"), OPTIONS, memo)
     assert memo.counts.simulated_commands > before
+
+
+def test_layers_of_a_serving_run_outlast_its_process(tmp_path):
+    first_row = np.arange(0, 24 * 40, 24).reshape(4, 10)
+    counts = np.random.default_rng(1).integers(0, 4, (3, 4, 10))
+
+    def run(memo):
+        near_memory_layers._times_of.cache_clear()  # as a new process begins
+        layers = near_memory_layers.NearMemoryLayers(SYSTEM, OPTIONS, rows_per_expert=24, memo=memo)
+        return [layers.time_ps(first_row, step, batch=16).tolist() for step in counts], layers
+
+    plain, _ = run(None)
+    stored, first = run(KernelMemo(tmp_path))
+    found, second = run(KernelMemo(tmp_path))
+    assert plain == stored == found
+    assert first.hits_on_disk == 0
+    assert second.hits_on_disk == second.misses == first.misses > 0
 
 
 def test_a_whole_olmoe_layer_is_the_same_with_every_reuse_on_and_off(tmp_path):

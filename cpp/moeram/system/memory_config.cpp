@@ -19,18 +19,6 @@ const std::vector<MemoryFamily>& families() {
   return all;
 }
 
-std::shared_ptr<const Spec> resolve_dram(const Params& dram, bool& price_commands) {
-  const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
-  dram.text("id", "");
-  const DeviceOptions options = at_place(dram, [&] { return read_device_options(standard, dram); });
-  if (standard.sections.contains("controller")) {
-    dram.child("impl").fail(standard.skeleton.standard + "@" + standard.skeleton.edition + " brings a controller of its own; other memory systems have another");
-  }
-  auto spec = std::make_shared<const Spec>(at_place(dram, [&] { return resolve(standard, options); }));
-  price_commands = options.power && !spec->power;
-  return spec;
-}
-
 void read_row_policy(const Params& controller, const std::string& folder, ControllerOptions& options) {
   const Params policy = controller.child("RowPolicy");
   if (policy.is_map() && policy.has("library")) {
@@ -49,6 +37,20 @@ void read_row_policy(const Params& controller, const std::string& folder, Contro
   if (options.row_policy == "ClosedRowPolicy") options.row_policy_cap = policy.integer("cap", options.row_policy_cap);
 }
 
+}  // namespace
+
+std::shared_ptr<const Spec> resolve_dram(const Params& dram, bool& price_commands) {
+  const Standard standard = at_place(dram, [&] { return find_standard(dram.text("impl")); });
+  dram.text("id", "");
+  const DeviceOptions options = at_place(dram, [&] { return read_device_options(standard, dram); });
+  if (standard.sections.contains("controller")) {
+    dram.child("impl").fail(standard.skeleton.standard + "@" + standard.skeleton.edition + " brings a controller of its own; other memory systems have another");
+  }
+  auto spec = std::make_shared<const Spec>(at_place(dram, [&] { return resolve(standard, options); }));
+  price_commands = options.power && !spec->power;
+  return spec;
+}
+
 ControllerOptions read_controller(const Params& controller, const MemoryFamily& family, int cores, const std::string& folder) {
   ControllerOptions options;
   options.cores = cores;
@@ -64,8 +66,6 @@ ControllerOptions read_controller(const Params& controller, const MemoryFamily& 
   if (family.counts_per_command) options.priority_queue_size = std::numeric_limits<int>::max() - 1;
   return options;
 }
-
-}  // namespace
 
 const MemoryFamily& memory_family(const Params& config) {
   std::vector<std::string> names;

@@ -33,6 +33,10 @@ struct MemoryPlan {
 
 const MemoryFamily& memory_family(const Params& config);
 
+// The device of a map `DRAM`; `price_commands`: its energy is wanted, and it has no model of 2.0's for that.
+std::shared_ptr<const Spec> resolve_dram(const Params& dram, bool& price_commands);
+ControllerOptions read_controller(const Params& controller, const MemoryFamily& family, int cores, const std::string& folder);
+
 // Builds everything but the plug-ins. Throws ConfigError naming file, line and key.
 MemoryPlan build_memory(const Params& config, const MemoryFamily& family, int cores, const std::string& folder);
 

@@ -18,7 +18,7 @@ class SimulatorRun {
   virtual const std::vector<std::string>& warnings() const = 0;
 };
 
-// By MemorySystem.impl: GenericDRAM and BHDRAMSystem are Ramulator 2.0, PIMDRAM the AttAcc simulator, AiMDRAM the AiM simulator. Every complaint
+// By MemorySystem.impl: GenericDRAM and BHDRAMSystem are Ramulator 2.0 (with Frontend.impl Stream: streams), PIMDRAM the AttAcc simulator, AiMDRAM the AiM simulator. Every complaint
 // about the configuration is raised here, before anything runs. Paths count from `folder` ("": the working directory).
 std::unique_ptr<SimulatorRun> make_simulator_run(const Params& config, bool strict, const std::string& folder = "");
 

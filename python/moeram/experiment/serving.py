@@ -184,6 +184,7 @@ def _near_memory(
         options,
         rows_per_expert=budget.rows_per_expert,
         reuse=experiment.reuse,
+        memo=shared_memo() if experiment.reuse else None,
     )
     return NearMemoryPricer(
         model, chips, system.one_gpu(), system.network(), routed, layers, plans, budget, system.near_memory

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.hardware import cycle
-from moeram.hardware.cycle import CycleOptions
+from moeram.hardware.cycle import CycleOptions, engine_version
 from moeram.hardware.lowering import lower_counts
+from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
 
 _MOST_MACHINES = 8
@@ -29,7 +30,8 @@ def _times_of(machine: str) -> dict[bytes, int]:
 class NearMemoryLayers:
     """Layer times of one system and one expert shape.
 
-    hits, misses: layers found and simulated so far.
+    memo: where layers outlast the process. hits, misses: layers found in this process, and not, so far; hits_on_disk: of those not found
+    the ones that the memo knew.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class NearMemoryLayers:
         *,
         rows_per_expert: int,
         reuse: bool = True,
+        memo: KernelMemo | None = None,
     ) -> None:
         self._system, self._options, self._reuse = system, options, reuse
         self._tier_rows = system.device.tier_rows
         self._rows_per_expert = rows_per_expert
         one_thread = asdict(replace(options, threads=None))
-        self._known = _times_of(repr((system.model_dump(), one_thread, rows_per_expert)))
-        self.hits = self.misses = 0
+        self._machine = repr((system.model_dump(), one_thread, rows_per_expert))
+        self._known, self._memo = _times_of(self._machine), memo if reuse else None
+        self.hits = self.misses = self.hits_on_disk = 0
 
     @property
     def fidelity(self) -> str:
@@ -74,11 +78,26 @@ class NearMemoryLayers:
         new = {key: layer for layer, key in enumerate(keys) if key not in self._known}
         if new:
             layers = np.fromiter(new.values(), dtype=np.int64)
-            times = self._simulate(first_row[layers], counts[layers], batch)
+            times = self._found_or_simulated(list(new), first_row[layers], counts[layers], batch)
             self._known.update(zip(new, times.tolist(), strict=True))
         self.misses += len(new)
         self.hits += len(keys) - len(new)
         return np.fromiter((self._known[key] for key in keys), dtype=np.int64, count=len(keys))
+
+    def _found_or_simulated(
+        self, keys: list[bytes], first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int
+    ) -> NDArray[np.int64]:
+        """Layers that no run of this process knew: those of an earlier run that met just these, or new ones."""
+        if self._memo is None:
+            return self._simulate(first_row, counts, batch)
+        key = memo_key("layer times", engine_version(), self._machine, *keys)
+        found = self._memo.get(key)
+        if found is None:
+            found = {"time_ps": self._simulate(first_row, counts, batch)}
+            self._memo.put(key, found)
+        else:
+            self.hits_on_disk += len(keys)
+        return found["time_ps"]
 
     def _simulate(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> NDArray[np.int64]:
         work = lower_counts(first_row, counts, batch=batch)
