@@ -17,6 +17,7 @@ DESIGNS = {
     "sieve": ("HBM3@sieve", {"organization": "HBM3E_dual", "sizes": {"channel": 4}}),
     "sieve, one row buffer": ("HBM3@sieve", {"organization": "HBM3E_single", "sizes": {"channel": 2}}),
     "duplex": ("HBM3@duplex", {}),
+    "hbm-pim": ("HBM2@hbm-pim", {}),
 }
 
 

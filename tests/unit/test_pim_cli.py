@@ -57,7 +57,6 @@ def test_a_lowered_program_is_a_trace(tmp_path):
         (["run", "HBM3@attacc", "gemv", "-p", "outputs=4", "-p", "inputs=4", "-p", "org.chanel=2"], "chanel"),
         (["kernels", "HBM3@attack"], "no config named 'HBM3@attack'; did you mean 'HBM3@attacc'"),
         (["kernels", "DDR4@2.0"], "has no section 'instructions'"),
-        (["kernels", "HBM2@hbm-pim"], "moeram.pim.hbm_pim has its kernels"),
         (["lower", "HBM3@sieve", "gemv", "-p", "outputs=4", "-p", "inputs=4", "-o", "no/such/folder"], "cannot be written"),
     ],
 )

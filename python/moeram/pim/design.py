@@ -59,7 +59,7 @@ class Unit(Options):
 
     walks: multiplications go through the buffer entry by entry and around, every turn being a new result. accumulators: results
     that a unit holds. accumulator_bytes: 2 (the number format) or 4 (fp32). counts_columns: instructions say how many columns, and
-    the next ones of a row go on where the last ended.
+    the next ones of a row go on where the last ended. microcode: of units that run it; the engine's trace reader follows it.
     """
 
     buffers: dict[str, Count] = Field(default_factory=dict)
@@ -71,6 +71,7 @@ class Unit(Options):
     counts_columns: bool = False
     operations: dict[str, Meaning] = Field(default_factory=dict)
     usual: Usual = Usual()
+    microcode: dict[str, Any] = Field(default_factory=dict)
 
 
 class _Sections(Options):
@@ -109,6 +110,14 @@ class PimDesign:
         """Section `instructions`."""
         return self.sections.value["instructions"]
 
+    @property
+    def multiplications(self) -> list[str]:
+        """Instructions that may multiply what lies in rows: those that say so, and reads that run microcode."""
+        if self.unit.microcode:
+            known = self.instructions["operations"]
+            return [name for name, entry in known.items() if entry.get("reaches_units_by") == "read"]
+        return [name for name, one in self.unit.operations.items() if one.does in ("multiply", "multiply_banks")]
+
     def command(self, operation: str) -> str | None:
         """Return the command that an instruction ends in, if it has one."""
         entry = self.instructions["operations"][operation]
@@ -142,8 +151,6 @@ def load_design(
     for name in ("instructions", "unit"):
         if name not in tree.value:
             raise ConfigError(f"{standard}: has no section {name!r}; a memory that computes has one")
-    if "microcode" in tree.value["unit"]:
-        raise ConfigError(f"{standard}: its units run microcode; moeram.pim.hbm_pim has its kernels")
     if not with_faults:
         for fault in tree.value.get("faults", {}).values():
             tree = overlay(tree, Tree(value={"instructions": fault["without"].get("instructions", {})}, origins={}))

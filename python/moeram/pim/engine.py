@@ -63,10 +63,7 @@ def peak_cycles(kernel: Kernel, times: ProgramTimes) -> float:
         ConfigError: a kernel whose program does not say its work, or has no command that multiplies.
     """
     design, issued = kernel.design, times.total_commands
-    multiplying = [
-        name for name, meaning in design.unit.operations.items()
-        if meaning.does in ("multiply", "multiply_banks") and issued.get(design.command(name) or "")
-    ]  # fmt: skip
+    multiplying = [name for name in design.multiplications if issued.get(design.command(name) or "")]
     if not multiplying or kernel.work is None:
         raise ConfigError(f"{design.standard} {kernel.name}: no work of multiplications to compare with")
     name = max(multiplying, key=lambda each: issued[design.command(each) or ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,6 +164,9 @@ class _Writer:
         words = [step.run]
         for name in dict.fromkeys(entry["fields"]):
             given = step.fields[name]
+            if name == "text":
+                words.append(_text(str(given), names))
+                continue
             values = [self._value(value, names) for value in (given if isinstance(given, tuple) else (given,))]
             if len(values) != entry["fields"].count(name):
                 raise ConfigError(f"{step.run} has {entry['fields'].count(name)} fields {name}, {len(values)} are given")
@@ -186,3 +190,8 @@ class _Writer:
         if value < 0:
             raise ConfigError(f"{expression!r} is {value}; no field is negative")
         return value
+
+
+def _text(text: str, names: Names) -> str:
+    """A field of words; an expression in braces becomes its value."""
+    return re.sub(r"\{([^{}]*)\}", lambda found: str(evaluate(found[1], names)), text)

@@ -75,7 +75,8 @@ class Program(Options):
     placed: dict[str, Placement] = Field(default_factory=dict)
     left_in_rows: tuple[str, ...] = ()
     computes: Literal[
-        "matrix_product", "activated_product", "elements_product", "copy", "attention_score", "attention_value", "attention"
+        "matrix_product", "activated_product", "elements_product", "elements_sum", "relu", "copy", "attention_score", "attention_value",
+        "attention",
     ] | None = None  # fmt: skip
     work: Expression | None = None
     steps: tuple[Step, ...]

@@ -55,6 +55,8 @@ def _product(left: Exact, right: Exact, last_place: float) -> Reference:
 
 
 def _matrix_product(given: dict[str, Exact], last_place: float, kernel: Kernel) -> Reference:
+    if kernel.design.unit.microcode:  # registers of the format take every product and every sum of a lane
+        last_place *= kernel.sizes["inputs"] // kernel.sizes["lanes"] + 3
     return _product(given["vectors"], given["matrix"], last_place)
 
 
@@ -69,6 +71,15 @@ def _activated_product(given: dict[str, Exact], last_place: float, kernel: Kerne
 def _elements_product(given: dict[str, Exact], last_place: float, kernel: Kernel) -> Reference:
     exact = given["left"] * given["right"]
     return Reference(exact, np.abs(exact) * 1.01 * last_place + _TINY)
+
+
+def _elements_sum(given: dict[str, Exact], last_place: float, kernel: Kernel) -> Reference:
+    exact = given["left"] + given["right"]
+    return Reference(exact, np.abs(exact) * 1.01 * last_place + _TINY)
+
+
+def _relu(given: dict[str, Exact], last_place: float, kernel: Kernel) -> Reference:
+    return Reference(np.maximum(given["left"], 0), np.zeros_like(given["left"]))
 
 
 def _copy(given: dict[str, Exact], last_place: float, kernel: Kernel) -> Reference:
@@ -110,6 +121,8 @@ _KINDS: dict[str, Callable[[dict[str, Exact], float, Kernel], Reference]] = {
     "matrix_product": _matrix_product,
     "activated_product": _activated_product,
     "elements_product": _elements_product,
+    "elements_sum": _elements_sum,
+    "relu": _relu,
     "copy": _copy,
     "attention_score": _attention_score,
     "attention_value": _attention_value,

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError, TraceError, did_you_mean
 from moeram.pim.expressions import evaluate
+from moeram.pim.hbm_pim import Program
+from moeram.pim.hbm_pim_values import UnitMachine
 from moeram.pim.instructions import read_instructions
 from moeram.pim.kernels import Exchange, Kernel, digits_of
 from moeram.pim.machine import Machine
@@ -60,6 +62,8 @@ def play(kernel: Kernel, operands: Mapping[str, Values], machine: Machine, lines
 
     The host sends what the kernel's own lines take, into the registers that they name, and takes answers from the registers that they name.
     """
+    if kernel.design.unit.microcode:
+        return _play_microcode(kernel, operands, machine, lines)
     origin = f"{kernel.design.standard} {kernel.name}"
     own = list(read_instructions(kernel.lines, kernel.design, origin))
     sent = {
@@ -71,6 +75,21 @@ def play(kernel: Kernel, operands: Mapping[str, Values], machine: Machine, lines
     fetched = {line: own[line].general[0] for line in kernel.gives if own[line].general}
     program = own if lines is kernel.lines else read_instructions(lines, kernel.design, origin)
     return execute(machine, program, sent, fetched)
+
+
+def _play_microcode(
+    kernel: Kernel, operands: Mapping[str, Values], machine: Machine, lines: list[str]
+) -> dict[int, Values]:
+    program = Program()
+    program.lines = lines
+    program.writes = {line + 1: line for line in kernel.takes}
+    sent = {
+        line: _payload(exchange, operands, int(kernel.lines[line].split()[2]), machine)
+        for line, exchange in kernel.takes.items()
+    }
+    units = UnitMachine(machine.number.name)
+    units.rows = machine.rows
+    return {line - 1: answer for line, answer in units.run(program, sent).items()}
 
 
 def collect(kernel: Kernel, answers: Mapping[int, Values]) -> dict[str, Values]:
@@ -127,7 +146,8 @@ def _indices(
     exchange: Exchange, shape: tuple[int, ...], size: tuple[int, ...], axes: tuple[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the flat index of each value that is exchanged, and whether there is such an element."""
-    names = dict(exchange.names) | dict(zip(axes, np.ogrid[: shape[0], : shape[1]], strict=True))
+    grid = np.ogrid[: shape[0], : shape[1]]
+    names = dict(exchange.names) | dict(zip(("entry", "lane"), grid, strict=True)) | dict(zip(axes, grid, strict=True))
     inside, flat = np.ones(shape, bool), np.zeros(shape, np.int64)
     for expression, count in zip(exchange.index, size, strict=True):
         index = np.broadcast_to(np.asarray(evaluate(expression, names), np.int64), shape)
