@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from moeram.cli.main import app
 from moeram.errors import ConfigError, EngineError, MoeramError, TraceError
 from moeram.hardware.cycle import load_core
 from moeram.pim import check_kernel, load_design, lower_kernel
@@ -51,8 +53,13 @@ def test_the_kernel_of_the_page_runs_on_the_engine_and_on_values(page, monkeypat
     assert all(check.passed for check in check_kernel(kernel, number="bf16"))
 
 
-def test_mistakes_in_kernels_are_named(page, monkeypatch):
+def test_mistakes_in_kernels_are_named(page, repository, monkeypatch):
     monkeypatch.chdir(page)
+    result = CliRunner().invoke(app, ["pim", "kernels", "my_pim.yaml"])
+    assert (result.exit_code, result.output.strip()) == (2, "error: my_pim.yaml: declares no programs")
+    command = next(line for line in (repository / "docs" / "add-a-pim.md").read_text().splitlines() if line.startswith("moeram pim run")).split()[1:]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0 and "within rounding of bf16" in result.output
     path = page / "my_kernels.yaml"
     text = path.read_text()
     for old, new, message in (

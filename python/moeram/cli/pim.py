@@ -35,7 +35,10 @@ def main_options() -> None:
 @app.command()
 def kernels(standard: Standard) -> None:
     """List the kernels that a memory's file has programs for, with their sizes."""
-    for name, program in pim.load_programs(pim.load_design(standard)).items():
+    programs = pim.load_programs(pim.load_design(standard))
+    if not programs:
+        raise ConfigError(f"{standard}: declares no programs")
+    for name, program in programs.items():
         sizes = " ".join(f"{size}" if default is None else f"[{size}={default}]" for size, default in program.shape.items())
         typer.echo(f"{name:<16} {sizes:<40} {(program.computes or '').replace('_', ' ')}")
 
