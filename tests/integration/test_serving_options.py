@@ -104,6 +104,7 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "system.gpu_pim.router_us": (50, {}),
     "system.near_memory.concurrent": (True, {"requests.rate_per_s": 20000.0}),
     "system.near_memory.link_efficiency": (0.2, {}),
+    "system.near_memory.attention": ("engine", {}),
     "system.near_memory.swap": (False, {"requests.rate_per_s": 100.0}),
 }
 OTHERS = {

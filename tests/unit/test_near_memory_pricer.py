@@ -8,6 +8,7 @@ import pytest
 from moeram.experiment import load_serving
 from moeram.experiment.serving import make_pricer
 from moeram.experiment.sources import open_source
+from moeram.hardware import load_system, lower_attention, run_attention
 from moeram.model import load_model
 from moeram.serving.step import Step
 from moeram.serving.system import load_serving_system
@@ -15,17 +16,22 @@ from moeram.serving.system import load_serving_system
 NONE = np.zeros(0, dtype=np.int64)
 
 
-def priced(context_tokens=2000, **values):
+def pricer_of(**values):
     experiment = load_serving("mixtral_stratum_l", values=values)
     model, system = load_model(experiment.model), load_serving_system(experiment.system)
-    pricer = make_pricer(experiment, model, system, open_source(experiment.routing, model, experiment.seed))
+    return make_pricer(experiment, model, system, open_source(experiment.routing, model, experiment.seed))
+
+
+def decode(context_tokens):
     zeros = np.zeros(4, dtype=np.int64)
-    return pricer.price(
-        Step(
-            decode=np.arange(4), context_tokens=zeros + context_tokens, topic=zeros, prefill=NONE, chunk_tokens=NONE, chunk_start=NONE,
-            prefill_topic=NONE,
-        )
+    return Step(
+        decode=np.arange(4), context_tokens=zeros + context_tokens, topic=zeros, prefill=NONE, chunk_tokens=NONE, chunk_start=NONE,
+        prefill_topic=NONE,
     )  # fmt: skip
+
+
+def priced(context_tokens=2000, **values):
+    return pricer_of(**values).price(decode(context_tokens))
 
 
 def test_energy_of_link_and_of_a_waiting_processor():
@@ -47,3 +53,18 @@ def test_without_tiers_caches_are_slow_too():
     short, long = (priced(context_tokens, **{"placement.policy": "no_tiering"}) for context_tokens in (2000, 200_000))
     more_ps = long.parts_ps["near memory"] - short.parts_ps["near memory"]
     assert more_ps == pytest.approx((cache_rows(200_000) - cache_rows(2000)) * 55150, abs=2)
+
+
+def test_attention_of_the_engine_and_the_error_of_its_closed_form(tmp_path):
+    """Both ways differ by attention alone: what they differ by, and the error that is stated, give the engine's own time of 32 layers."""
+    (tmp_path / "engine.yaml").write_text("extends: stratum_l\nnear_memory: {attention: engine}\n", encoding="utf-8")
+    made = {system: pricer_of(system=system) for system in ("stratum_l", str(tmp_path / "engine.yaml"))}
+    closed_ps, engine_ps = (one.price(decode(2000)).parts_ps["near memory"] for one in made.values())
+    found, simulated = (next(o for o in one.origins if "attention" in o.part) for one in made.values())
+    assert (found.fidelity, found.against, simulated.fidelity) == ("analytic", "cycle engine", "cycle-memo")
+    system, model = load_system("stratum_l"), load_model("mixtral-8x7b")
+    work = lower_attention(model, [2000] * 4, system, first_row=0, rows=4000, layers=1)
+    alone_ps = 32 * int(run_attention(work, system, result_row=30_000).time_ps[0])
+    # Rows of other tiers take other times: the caches here begin at row 0.
+    assert (closed_ps - engine_ps) / found.error == pytest.approx(alone_ps, rel=0.15)
+    assert found.error < -0.5

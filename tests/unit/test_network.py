@@ -1,4 +1,4 @@
-"""The network: closed forms against the event mode, lower bounds, conservation."""
+"""The network: closed forms against the event mode, lower bounds without latency, conservation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from moeram.errors import ConfigError
 from moeram.hardware.network import COLLECTIVES, Network, Topology
 from moeram.hardware.network.event import fair_rates
+from moeram.hardware.spread import Spread
 
 SHAPES = [
     ("ring", 1, None), ("ring", 2, None), ("ring", 5, None), ("ring", 8, None), ("mesh", 12, 4), ("mesh", 9, 3),
@@ -126,3 +127,33 @@ def test_bad_input_is_named():
         Network(topology("ring", 4), "events")
     with pytest.raises(ConfigError, match="columns"):
         topology("mesh", 10, 4)
+
+
+@given(st.integers(1, 9), st.integers(0, 200))
+def test_a_spread_is_even_and_begins_with_the_first(most, count):
+    spread = Spread(most)
+    for item in range(count):
+        spread.add(item)
+    assert len(spread.items) == min(count, len(spread.items)) <= most
+    if count:
+        assert spread.items[0] == 0
+        steps = set(np.diff(spread.items).tolist())
+        assert len(steps) <= 1
+        # Nothing is left out at the end that a whole step would reach.
+        assert count - spread.items[-1] <= max(steps, default=max(count, 1))
+
+
+def test_the_closed_form_states_its_error_over_what_was_asked():
+    network = Network(topology("ring", 4))
+    assert network.error() is None
+    network.collective_ps("all_reduce", 4096)
+    assert network.error() == pytest.approx(0, abs=1e-6)
+    # By hand, a link at 100 GB/s and 50 ns a hop: the link 1 -> 2 carries 4000 bytes (40 ns), the longest way has two hops. But 0 -> 2 has
+    # arrived long before the 3000 bytes of 1 -> 2, which pay one hop.
+    uneven = np.zeros((4, 4))
+    uneven[0, 1], uneven[0, 2], uneven[1, 2] = 1000, 1000, 3000
+    assert network.exchange_ps(uneven[None])[0] == 140_000
+    # 0 -> 2 has half of both its links for 20 ns and arrives after 100 more; 1 -> 2 ends after 40 and 50.
+    assert Network(topology("ring", 4), "event").exchange_ps(uneven) == 120_000
+    assert network.error() == pytest.approx(140 / 120 - 1)
+    assert Network(topology("ring", 4), "event").error() is None

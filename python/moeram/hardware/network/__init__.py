@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware.network import closed_form, event, rounds
 from moeram.hardware.network.topology import TOPOLOGIES, Topology
+from moeram.hardware.spread import Spread
 
+_MOST_HELD = 16
 Mode = Literal["closed", "event"]
 MODES = ("closed", "event")
 COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce")
@@ -32,6 +34,9 @@ class Network:
         self.topology = topology
         self.mode = mode
         self._pj_per_byte = 8 * link_pj_per_bit
+        # What was asked for, to hold the closed form against events afterwards.
+        self._collectives: Spread[tuple[str, float]] = Spread(_MOST_HELD)
+        self._exchanges: Spread[NDArray[np.float64]] = Spread(_MOST_HELD)
 
     @property
     def fidelity(self) -> str:
@@ -57,6 +62,8 @@ class Network:
         if name not in COLLECTIVES:
             raise ConfigError(f"collective {name!r} is unknown{did_you_mean(name, COLLECTIVES)}")
         shards = _checked(total_bytes, "total_bytes") / self.topology.nodes
+        if self.mode == "closed" and shards.size:
+            self._collectives.add((name, float(shards.flat[0]) * self.topology.nodes))
         phases = 2 if name == "all_reduce" else 1
         if self.mode == "closed":
             return _whole(phases * closed_form.all_gather_ps(self.topology, shards))
@@ -77,11 +84,28 @@ class Network:
         n = self.topology.nodes
         if matrix.shape[-2:] != (n, n):
             raise ConfigError(f"matrix_bytes has the shape {matrix.shape}, expected [..., {n}, {n}] for {n} nodes")
-        if self.mode == "closed":
-            return _whole(closed_form.exchange_ps(self.topology, matrix))
         flat = matrix.reshape(-1, n, n)
+        if self.mode == "closed":
+            for one in flat[:: max(len(flat) // 2, 1)]:
+                self._exchanges.add(one)
+            return _whole(closed_form.exchange_ps(self.topology, matrix))
         times = np.array([event.round_ps(self.topology, one) for one in flat], dtype=float)
         return _whole(times.reshape(matrix.shape[:-2]))
+
+    def error(self) -> float | None:
+        """Return the relative error of the closed form against event mode over what was asked for so far: a few collectives and
+        exchanges, evenly spread, each kind by the sum of its times; the worse of the two. None: nothing was asked, or by events.
+        """
+        closed, by_events = Network(self.topology), Network(self.topology, "event")
+        errors = []
+        if self._collectives.items:
+            pairs = [[n.collective_ps(*one).item() for one in self._collectives.items] for n in (closed, by_events)]
+            errors.append((sum(pairs[0]), sum(pairs[1])))
+        if self._exchanges.items:
+            matrices = np.stack(self._exchanges.items)
+            errors.append((closed.exchange_ps(matrices).sum().item(), by_events.exchange_ps(matrices).sum().item()))
+        known = [formula / event - 1 for formula, event in errors if event]
+        return max(known, key=abs) if known else None
 
     def collective_pj(self, name: str, total_bytes: float) -> float:
         """Return the energy of a collective: every node gets every other one's part once; an all-reduce does that twice."""

@@ -32,7 +32,8 @@ def all_gather_ps(topology: Topology, shard_bytes: NDArray[np.float64]) -> NDArr
 def exchange_ps(topology: Topology, matrix_bytes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the time of exchanges [...]: the busiest link, then the longest way; matrix_bytes [..., nodes, nodes].
 
-    A lower bound where loads are uneven; contention may keep the longest way waiting (see the event mode).
+    Where loads are uneven: without latency a lower bound, since contention may keep the longest way waiting (see the event mode); with it
+    also too long where the longest way is not the last to arrive.
     """
     matrix = matrix_bytes * (1 - np.eye(topology.nodes))
     flat = matrix.reshape(*matrix.shape[:-2], -1)

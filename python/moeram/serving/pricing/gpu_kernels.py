@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError, TraceError
 from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.network import Network
 from moeram.hardware.priced import Priced, worst
 from moeram.model import MoEModel
 from moeram.serving.pricing.model_work import ModelWork, StepWork
@@ -37,6 +38,12 @@ _WHAT = {
     "all_reduce": "all-reduce",
 }
 _KEPT_SIZES = 4096
+
+
+def network_origin(network: Network, part: str = "network") -> Origin:
+    """Return where the times of transfers come from; of closed forms with their error against event mode over those of the run."""
+    error = network.error()
+    return Origin(part, network.fidelity, network.how, error, "" if error is None else "event mode")
 
 
 class Part(NamedTuple):

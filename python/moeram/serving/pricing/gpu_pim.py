@@ -24,7 +24,7 @@ from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.schedule import ExpertCosts, Observation, Plan, SchedulePolicy
 from moeram.schedule.pimoe import unit_times
-from moeram.serving.pricing.gpu_kernels import GpuKernels
+from moeram.serving.pricing.gpu_kernels import GpuKernels, network_origin
 from moeram.serving.pricing.memory_times import EngineTimes, FormulaTimes, LayerShares, MemoryTimes
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.pim_energy import PimActivity, PimEnergy
@@ -313,7 +313,7 @@ class GpuPimPricer:
     def origins(self) -> tuple[Origin, ...]:
         """Where the times come from."""
         units = self.memory_times.origins()
-        network = [Origin("network", self._network.fidelity, self._network.how)] if self.gpus > 1 else []
+        network = [network_origin(self._network)] if self.gpus > 1 else []
         named = {"MoE layers": "experts on GPUs", "decode attention": "decode attention on GPUs"}
         on_gpus = [origin._replace(part=named.get(origin.part, origin.part)) for origin in self._kernels.origins()]
         return (*units, *on_gpus, Origin("router", "analytic", "constant: gpu_pim.router_us"), *network)

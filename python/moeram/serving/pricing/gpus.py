@@ -16,7 +16,7 @@ from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu_cost import GpuCost, expert_activations
 from moeram.hardware.network import Network
 from moeram.model import MoEModel
-from moeram.serving.pricing.gpu_kernels import GpuKernels, Part
+from moeram.serving.pricing.gpu_kernels import GpuKernels, Part, network_origin
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
@@ -128,7 +128,7 @@ class GpuPricer:
             return []
         parts = [] if self._kernels.measures("all_reduce") else ["all-reduce"]
         parts += ["dispatch and combine"] if self._experts == "expert" else []
-        return [Origin(part, self._network.fidelity, self._network.how) for part in parts]
+        return [network_origin(self._network, part) for part in parts]
 
     def _activation_bytes(self, counts: NDArray[np.int64]) -> int:
         """What the experts' kernels of all GPUs write and read between weights; under tensor parallelism every GPU has all vectors."""

@@ -2,43 +2,50 @@
 
 Processors have no memory of their own: they read the chips through the interposer. A step's layers follow one another, and within a
 layer of decoding everything does: projections, attention, reduction, router, experts. Experts are priced by the cycle engine; attention is a
-closed form of the rows that its cache fills; the rest is a roofline.
+closed form of the rows that its cache fills, or likewise the engine's; the rest is a roofline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from moeram.errors import CapacityError
-from moeram.hardware import RowSwap, System, row_swap
+from moeram.errors import CapacityError, ConfigError
+from moeram.hardware import RowSwap, System, lower_attention, row_swap, run_attention
 from moeram.hardware.gpu import Gpu
 from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.memo import shared_memo
 from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.hardware.network import Network
 from moeram.hardware.priced import worst
+from moeram.hardware.spread import Spread
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.placement import Plan, RowBudget
-from moeram.serving.pricing.gpu_kernels import DENSE_KERNELS
+from moeram.serving.pricing.gpu_kernels import DENSE_KERNELS, network_origin
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
+
+# Steps whose attention is simulated once more, to state the error of its closed form.
+_ATTENTION_HELD = 2
 
 
 class NearMemoryOptions(Options):
     """concurrent: processors may read the chips while units work, so that prompts run beside decoding; otherwise the memory is in one
     mode at a time; None: as the hardware says (link.mode). link_efficiency: of the interposer, stratum.md 9 (U12). swap: rows move when the batch's topic, and with it the
-    placement, changes (U22); otherwise the first topic's placement stays.
+    placement, changes (U22); otherwise the first topic's placement stays. attention: of decoding, "closed": the rows that its cache fills, or
+    "engine": simulated anew for every step, with softmax and exchanges between units.
     """
 
     concurrent: bool | None = None
     link_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.875
     swap: bool = True
+    attention: Literal["closed", "engine"] = "closed"
 
 
 class NearMemoryPricer:
@@ -80,21 +87,37 @@ class NearMemoryPricer:
             },
             waiting_w=self.gpus * gpu.idle_power_w,
         )
-        self._cache_row_ps = _cache_row_ps(system, budget, slowest=plans[0].slowest_tier_everywhere)
+        self._slowest = plans[0].slowest_tier_everywhere
+        self._cache_row_ps = _cache_row_ps(system, budget, slowest=self._slowest)
+        self._call_ps = system.link.mode_switch_ns * 1e3
         self._swaps: dict[tuple[int, int], RowSwap] = {}
+        self._attended: Spread[tuple[float, NDArray[np.int64], int]] = Spread(_ATTENTION_HELD)
         self.kv_capacity_tokens = budget.kv_rows * system.row_set_bytes // model.kv_bytes_per_token
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Where the times come from."""
-        network = [Origin("network", self._network.fidelity, self._network.how)] if self.gpus > 1 else []
+        network = [network_origin(self._network)] if self.gpus > 1 else []
         return (
             Origin("experts near memory", self._layers.fidelity, "cycle engine"),
-            Origin("decode attention near memory", "analytic", "closed form of the rows its cache fills"),
+            self._attention_origin(),
             Origin("projections and prompts on processors", "analytic", "roofline over the link"),
             Origin("row swap", "cycle", "cycle engine"),
             *network,
         )
+
+    def _attention_origin(self) -> Origin:
+        """Return where attention comes from; of the closed form with its error against the engine over a few steps of the run."""
+        part = "decode attention near memory"
+        if self._options.attention == "engine":
+            return Origin(part, "cycle-memo", "cycle engine")
+        how = "closed form of the rows its cache fills"
+        try:
+            pairs = [(rows_ps, self._engine_attention_ps(*asked)) for rows_ps, *asked in self._attended.items]
+        except (ConfigError, CapacityError) as error:
+            return Origin(part, "analytic", f"{how}; not held against the engine: {error}")
+        formula_ps, engine_ps = (sum(times) for times in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+        return Origin(part, "analytic", how, formula_ps / engine_ps - 1, "cycle engine") if engine_ps else Origin(part, "analytic", how)
 
     def price(self, step: Step) -> PricedStep:
         """Return what a step takes."""
@@ -156,9 +179,31 @@ class NearMemoryPricer:
         assert self._placed is not None
         tokens = len(step.decode) * step.tokens_per_request
         experts = int(self._layers.time_ps(self._plans[self._placed].first_row, counts, batch=tokens).sum())
+        switches = self._model.layers * self._call_ps
+        return experts + round(switches + self._attention_ps(step, work))
+
+    def _attention_ps(self, step: Step, work: StepWork) -> float:
+        """Return the time of decode attention of all layers, from the switch into near-memory mode on."""
+        asked = (step.context_tokens, step.tokens_per_request)
+        if self._options.attention == "engine":
+            return self._engine_attention_ps(*asked)
         cache_rows = -(-work.attention_bytes // self._system.row_set_bytes)
-        calls = 2 * self._model.layers * self._system.link.mode_switch_ns * 1e3
-        return experts + round(cache_rows * self._cache_row_ps + calls)
+        time_ps = cache_rows * self._cache_row_ps + self._model.layers * self._call_ps
+        self._attended.add((time_ps, *asked))
+        return time_ps
+
+    def _engine_attention_ps(self, context_tokens: NDArray[np.int64], new_tokens: int) -> float:
+        """Simulate one layer of each place in the model's pattern of attention."""
+        model, period = self._model, len(self._model.attention.pattern)
+        work = lower_attention(
+            model, context_tokens.tolist(), self._system, first_row=self._budget.kv_first_row, rows=self._budget.kv_rows, layers=period,
+            new_tokens=new_tokens,
+        )  # fmt: skip
+        times = run_attention(
+            work, self._system, result_row=self._budget.result_row, slowest_tier_everywhere=self._slowest, memo=shared_memo()
+        )  # fmt: skip
+        alike = np.bincount(np.arange(model.layers) % period)
+        return float(times.time_ps @ alike)
 
     def _moved(
         self, step: Step, work: StepWork, counts: NDArray[np.int64], prompt_counts: NDArray[np.int64]
