@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from moeram.pim import load_design, values
+from moeram.pim import load_design, load_programs, lower_kernel, reference, run_kernel, values
 from moeram.pim.numbers import number_format
 
 DESIGNS = {
@@ -33,3 +33,21 @@ def random_operands(kernel, number, seed, whole=False):
         return values.random_operands(kernel, number_format(number), seed)
     rng = np.random.default_rng(seed)
     return {name: rng.integers(-3, 4, [kernel.sizes[size] for size in sizes]) for name, sizes in kernel.operands.items()}
+
+
+SMALL = {"outputs": 37, "inputs": 90}
+# Without its faults AttAcc has the same programs and meanings, other times.
+KERNELS = [(name, kernel) for name in DESIGNS if name != "attacc corrected" for kernel in load_programs(design(name))]
+
+
+def lowered(name, kernel, sizes, first_row=0):
+    shape = {size: sizes[size] for size in load_programs(design(name))[kernel].shape if size in sizes}
+    return lower_kernel(design(name), kernel, shape, first_row=first_row)
+
+
+def assert_within_bounds(kernel, operands, number="fp16", machine=None):
+    results = run_kernel(kernel, operands, number=number, machine=machine)
+    for name, (exact, bound) in reference(kernel, operands, number_format(number)).items():
+        assert results[name].shape == exact.shape
+        assert (np.abs(results[name] - exact) <= bound).all(), name
+    return results

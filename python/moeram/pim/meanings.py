@@ -238,6 +238,10 @@ def _read_general(machine: Machine, instruction: Instruction, meaning: Meaning, 
 def _set_register(machine: Machine, instruction: Instruction, meaning: Meaning, payload: Payload) -> None:
     if instruction.register >= len(machine.registers):
         raise TraceError(f"register {instruction.register} is unknown; there are {len(machine.registers)}")
+    operations = machine.design.unit.operations.values()
+    held = machine.registers[instruction.register]
+    if instruction.data != held and instruction.register not in {one.chosen_by for one in operations if one.does == "activate"}:
+        raise TraceError(f"register {instruction.register} is {held}; no other value has a meaning on values")
     machine.registers[instruction.register] = instruction.data
 
 
