@@ -95,10 +95,22 @@ def test_mistakes_in_a_standard_are_named(page):
     path = page / "my_pim.yaml"
     text = path.read_text()
     for old, new, message in (
-        ("closes_with: PREA", "closes_with: PREALL", r"my_pim.yaml:\d+: commands.MACALL.closes_with: command 'PREALL' is unknown"),
-        ("spans: [bankgroup, bank], opens_with: ACTALL, closes_with: PREA", "spans: [bankgroup, bank]", "opens_with and closes_with"),
+        (
+            "closes_with: PREA",
+            "closes_with: PREALL",
+            r"my_pim.yaml:\d+: commands.MACALL.closes_with: command 'PREALL' is unknown",
+        ),
+        (
+            "spans: [bankgroup, bank], opens_with: ACTALL, closes_with: PREA",
+            "spans: [bankgroup, bank]",
+            "opens_with and closes_with",
+        ),
         ("row_open_in_span", "row_open_in_spam", r"did you mean 'row_open_in_span'"),
-        ("refused_while: [read, write, opened]", "refused_while: [reed]", r"queue 'reed' is unknown; did you mean 'read'"),
+        (
+            "refused_while: [read, write, opened]",
+            "refused_while: [reed]",
+            r"queue 'reed' is unknown; did you mean 'read'",
+        ),
         ("latency: {RD: nCL + nBL", "latency: {RD: nCL + nB", r"'nB' is no timing parameter"),
         ("fills: vector", "fills: matrix", r"buffer 'matrix' is unknown"),
         ("extends: GDDR6@2.0", "extends: GDDR7@2.0", r"'GDDR7@2.0' is unknown"),
@@ -138,5 +150,38 @@ def test_jumping_over_idle_cycles_changes_nothing(page):
 def test_waiting_for_what_never_comes_is_an_error(page):
     path = page / "my_pim.yaml"
     path.write_text(path.read_text().replace("replies: [read, drain]", "replies: [read]"))
-    with pytest.raises(EngineError, match=r"program.txt:6: MY DRAIN waits for ever in channel 0: 1 of 1 replies never come.*'drain' must be among"):
+    with pytest.raises(
+        EngineError,
+        match=r"program.txt:6: MY DRAIN waits for ever in channel 0: 1 of 1 replies never come.*'drain' must be among",
+    ):
         run(page)
+
+
+def test_energy_of_every_command_is_printed_when_asked(page):
+    assert "energy" not in run(page)["text"]
+    path = page / "config.yaml"
+    path.write_text(
+        path.read_text().replace("    impl: my_pim.yaml\n", "    impl: my_pim.yaml\n    drampower_enable: true\n")
+    )
+    result = run(page)
+    printed = {
+        name.strip(): float(value)
+        for name, _, value in (line.partition(":") for line in result["text"].splitlines())
+        if name.endswith("_per_channel_ch0")
+    }
+    # Prices of the page: 256 bits a transaction, rows of 16,384 bits, 16 banks.
+    by_hand = {
+        "MACALL": 256 * 0.55 * 256 * 16,
+        "ACTALL": 4 * 0.11 * 16384 * 16,
+        "LOAD": 32 * 7.5 * 256,
+        "DRAIN": 7.5 * 256,
+        "PREA": 0,
+    }
+    for name, pj in by_hand.items():
+        assert printed[f"energy_of_{name}_nj_per_channel_ch0"] == pytest.approx(pj / 1000, rel=1e-5)
+    assert printed["command_energy_nj_per_channel_ch0"] == pytest.approx(sum(by_hand.values()) / 1000, rel=1e-5)
+    total = printed["total_energy_nj_per_channel_ch0"]
+    assert total == pytest.approx(
+        printed["command_energy_nj_per_channel_ch0"] + printed["background_energy_nj_per_channel_ch0"], rel=1e-5
+    )
+    assert sum(name.startswith("energy_of_") for name in printed) == len(by_hand)

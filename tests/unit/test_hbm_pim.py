@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from moeram.errors import CapacityError, ConfigError, TraceError
 from moeram.hardware.cycle import load_core
+from moeram.hardware.program_runs import ProgramMemory, play_program
 from moeram.pim import hbm_pim
 from moeram.pim.hbm_pim import GemvShape, Program, elementwise, gemv, host_stream, lower, run
 
@@ -263,3 +266,78 @@ def test_plain_moves_and_registers_of_the_host():
     assert done[3] is None
     assert done[4:12] == [("DATA", [("GRF_A", i)], False) for i in range(8)]
     assert done[12:14] == [("DATA", [("SRF", 0)], False), ("DATA", [("GRF_B", 2)], False)]
+
+
+WORDS = [
+    "ADD",
+    "MUL",
+    "MAC",
+    "MAD",
+    "MOV",
+    "FILL",
+    "NOP",
+    "JUMP",
+    "EXIT",
+    "GRF_A",
+    "GRF_A[0]",
+    "GRF_B[7]",
+    "GRF_B",
+    "SRF_M[9]",
+    "A_OUT",
+    "M_OUT",
+]
+WORDS += [
+    "EVEN_BANK",
+    "ODD_BANK",
+    "AUTO",
+    "RELU",
+    "0",
+    "1",
+    "65535",
+    "-1",
+    ";",
+    "[",
+    "GRF_A[",
+    "GRF_A[]",
+    "GRF_A[99999999999999999999]",
+]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    microcode=st.lists(st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join), min_size=1, max_size=9),
+    accesses=st.lists(st.tuples(st.booleans(), st.integers(0, 1), st.integers(0, 3), st.integers(0, 30)), max_size=9),
+)
+def test_any_microcode_runs_or_is_refused(microcode, accesses):
+    program = Program()
+    program.enter(microcode)
+    program.start()
+    for write, bank, row, column in accesses:
+        (program.write if write else program.read)(bank, row, column, 2)
+    program.stop()
+    program.leave()
+    try:
+        assert run(program, refresh=False)["memory_system_cycles"] > 0
+    except TraceError as error:
+        assert "program.txt:" in str(error)
+
+
+def test_a_declaration_without_its_parts_is_refused(tmp_path, repository):
+    text = (repository / "configs" / "standards" / "HBM2@hbm-pim.yaml").read_text()
+    path = tmp_path / "units.yaml"
+    for old, new, message in (
+        ("CRF: [4, 7], ", "", "'CRF', which take the program, are missing"),
+        ("CRF: [4, 7]", "CRF: [7, 4]", "the first column lies behind the last"),
+        ("ODD_BANK: GRF_B", "ODD_BANK: GRF_C", "register 'GRF_C' is unknown"),
+        ("running: HAB_PIM", "running: HABPIM", "mode 'HABPIM' is unknown; did you mean 'HAB_PIM'"),
+        ("by: [PIM CLOSE]", "by: [PIM CLOSED]", "operation 'PIM CLOSED' is unknown; did you mean 'PIM CLOSE'"),
+        ("reaches_units_by: control", "reaches_units_by: controls", "'controls' is unknown; did you mean 'control'"),
+        ("modes: [SB], statistic: RD", "modes: [BS], statistic: RD", "mode 'BS' is unknown"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new))
+        memory = ProgramMemory(
+            standard=str(path), organization={"preset": "HBM2_PIM"}, timing={"preset": "HBM2_2000Mbps"}
+        )
+        with pytest.raises(ConfigError, match=message):
+            play_program(memory, "PIM END\n")

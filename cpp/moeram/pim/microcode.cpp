@@ -137,7 +137,11 @@ MicroRules read_micro_rules(const Params& section) {
   rules.slots_per_access = static_cast<int>(section.integer("slots_per_access"));
   rules.repeats = static_cast<int>(section.integer("repeats"));
   if (rules.slots < 1 || rules.slots > 1024 || rules.slots_per_access < 1 || rules.repeats < 1) section.fail("slots, slots_per_access and repeats must be positive, slots at most 1024");
-  for (const auto& name : section.child("registers").keys()) rules.registers[name] = static_cast<int>(section.child("registers").integer(name));
+  const Params registers = section.child("registers");
+  for (const auto& name : registers.keys()) {
+    rules.registers[name] = static_cast<int>(registers.integer(name));
+    if (rules.registers[name] < 1) registers.child(name).fail("at least one register is expected");
+  }
   for (const auto& name : section.child("latches").keys()) rules.latches[name] = section.child("latches").text(name);
   const Params banks = section.child("banks");
   for (const auto& name : banks.keys()) {
@@ -157,7 +161,10 @@ MicroRules read_micro_rules(const Params& section) {
     const auto window = columns.list(name);
     if (window.size() != 2) columns.child(name).fail("the first and the last column are expected");
     rules.columns[name] = {static_cast<int>(window[0].as_integer()), static_cast<int>(window[1].as_integer())};
+    if (rules.columns[name].first > rules.columns[name].last) columns.child(name).fail("the first column lies behind the last");
   }
+  if (!rules.columns.contains("CRF")) columns.fail("the columns 'CRF', which take the program, are missing");
+  if (rules.stored.empty()) banks.fail("a unit has at least one bank");
   return rules;
 }
 

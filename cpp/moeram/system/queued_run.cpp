@@ -12,6 +12,7 @@
 #include "moeram/system/frontends.h"
 #include "moeram/system/instruction_run.h"
 #include "moeram/system/ramulator_config.h"
+#include "moeram/system/report.h"
 #include "moeram/system/request_stream.h"
 
 namespace moeram {
@@ -103,6 +104,7 @@ void QueuedRun::read_memory(const Params& config) {
     return find_standard(is_file ? in_folder(folder_, name) : name, "2.0", read_fault_choice(dram));
   }));
   const DeviceOptions options = at_place(dram, [&] { return read_device_options(*standard_, dram); });
+  priced_ = options.power;
   implementation_of(system, "Controller", {dialect.controller});
   const Params controller = system.child("Controller");
   implementation_of(controller, "Scheduler", {dialect.scheduler});
@@ -216,7 +218,11 @@ std::string QueuedRun::statistics() const {
   Component system{"MemorySystem", dialect_, "", {}, {}};
   for (const auto& [name, value] : result_.totals) system.add(name, value);
   system.add("memory_system_cycles", result_.cycles);
-  system.children.push_back({"DRAM", spec.standard + "@" + spec.edition, "", {}, {}});
+  Component dram{"DRAM", spec.standard + "@" + spec.edition, "", {}, {}};
+  for (const auto& channel : memory_->channels()) {
+    if (priced_) add_command_energy(spec, channel->channel(), channel->statistics().issued, channel->now(), true, dram);
+  }
+  system.children.push_back(dram);
   for (const auto& channel : memory_->channels()) {
     Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel->channel()), {}, {}};
     for (const auto& [name, value] : command_counts(*channel)) out.add("num_" + name + "_commands", value);

@@ -79,6 +79,7 @@ class QueuedRun : public SimulatorRun {
   InstructionTrace trace_;
   std::function<QueuedResult()> play_;  // the front end
   ClockRatio ratio_;
+  bool priced_ = false;  // the energy of commands is wanted
   std::vector<std::string> warnings_;
   QueuedResult result_;
 };

@@ -23,27 +23,14 @@ void add_rank(const PowerModel& power, const RankEnergy& rank, const std::string
   for (std::size_t i = 0; i < rank.term_nj.size(); ++i) sum.term_nj[i] += rank.term_nj[i];
 }
 
-// The column names the unit that the figures stand for; where that is a chip, the channel's sum stands beside it.
-void add_command_energy(const MemorySystem& memory, Component& dram) {
-  const Spec& spec = memory.spec();
-  const CommandEnergy& energy = *spec.energy;
-  for (const auto& channel : memory.channels()) {
-    const EnergyReport report = price_commands(spec, channel->issued(), channel->now());
-    const std::string suffix = "_nj_per_" + energy.scope + "_ch" + std::to_string(channel->channel());
-    dram.add("command_energy" + suffix, report.command_nj);
-    dram.add("background_energy" + suffix, report.background_nj);
-    dram.add("total_energy" + suffix, report.total_nj());
-    dram.add("average_power_mw_per_" + energy.scope + "_ch" + std::to_string(channel->channel()), report.average_mw);
-    if (energy.scope == "chip") dram.add("total_energy_nj_per_channel_ch" + std::to_string(channel->channel()), report.total_nj() * energy.units_per_channel);
-  }
-}
-
 Component describe_dram(const MemorySystem& memory, const MemoryEnergy& energy) {
   const Spec& spec = memory.spec();
   Component dram{"DRAM", spec.standard, "", {}, {}};
   const int level = spec.level("rank");
   const int ranks = level < 0 ? 0 : spec.counts[0] * spec.counts[static_cast<std::size_t>(level)];
-  if (energy.by_price && spec.energy) add_command_energy(memory, dram);
+  for (const auto& channel : memory.channels()) {
+    if (energy.by_price && spec.energy) add_command_energy(spec, channel->channel(), channel->issued(), channel->now(), false, dram);
+  }
   if (energy.ranks.empty()) {
     // 2.0 prints these without its energy model too, and then never counts them.
     for (int rank = 0; rank < ranks; ++rank) {
@@ -117,6 +104,21 @@ Component describe_channel(const MemoryFamily& family, const Controller& control
 }
 
 }  // namespace
+
+// The names say which unit the figures stand for; where that is a chip, the channel's sum stands beside it.
+void add_command_energy(const Spec& spec, int channel, const std::vector<std::int64_t>& issued, Cycle ticks, bool by_command, Component& dram) {
+  const CommandEnergy& energy = *spec.energy;
+  const EnergyReport report = price_commands(spec, issued, ticks);
+  const std::string unit = "_per_" + energy.scope + "_ch" + std::to_string(channel);
+  dram.add("command_energy_nj" + unit, report.command_nj);
+  for (std::size_t command = 0; by_command && command < issued.size(); ++command) {
+    if (issued[command] > 0) dram.add("energy_of_" + spec.commands[command].name + "_nj" + unit, report.by_command_nj[command]);
+  }
+  dram.add("background_energy_nj" + unit, report.background_nj);
+  dram.add("total_energy_nj" + unit, report.total_nj());
+  dram.add("average_power_mw" + unit, report.average_mw);
+  if (energy.scope == "chip") dram.add("total_energy_nj_per_channel_ch" + std::to_string(channel), report.total_nj() * energy.units_per_channel);
+}
 
 Component describe_memory(const MemoryFamily& family, const MemorySystem& memory, const std::string& scheduler, const MemoryEnergy& energy) {
   Component system{"MemorySystem", family.implementation, "", {}, {}};

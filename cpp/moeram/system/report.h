@@ -17,6 +17,9 @@ struct MemoryEnergy {
   std::vector<std::vector<RankEnergy>> ranks;  // [channel][rank]; empty without the energy model
 };
 
+// Prices of one channel's commands and time, in nJ of one unit of the standard's scope; `by_command`: of each that was issued, too.
+void add_command_energy(const Spec& spec, int channel, const std::vector<std::int64_t>& issued, Cycle ticks, bool by_command, Component& dram);
+
 Component describe_memory(const MemoryFamily& family, const MemorySystem& memory, const std::string& scheduler, const MemoryEnergy& energy);
 
 // By interface name, plug-ins by "ControllerPlugin <position>": the ids that a configuration gives its components.
