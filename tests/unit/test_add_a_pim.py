@@ -169,12 +169,12 @@ def test_energy_of_every_command_is_printed_when_asked(page):
         for name, _, value in (line.partition(":") for line in result["text"].splitlines())
         if name.endswith("_per_channel_ch0")
     }
-    # Prices of the page: 256 bits a transaction, rows of 16,384 bits, 16 banks.
+    # Prices of the page on GDDR6@2.0, whose transactions have 512 bits and rows 65,536; 16 banks.
     by_hand = {
-        "MACALL": 256 * 0.55 * 256 * 16,
-        "ACTALL": 4 * 0.11 * 16384 * 16,
-        "LOAD": 32 * 7.5 * 256,
-        "DRAIN": 7.5 * 256,
+        "MACALL": 256 * 0.55 * 512 * 16,
+        "ACTALL": 4 * 0.11 * 65536 * 16,
+        "LOAD": 32 * 7.5 * 512,
+        "DRAIN": 7.5 * 512,
         "PREA": 0,
     }
     for name, pj in by_hand.items():
