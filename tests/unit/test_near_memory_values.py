@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moeram.errors import CapacityError, ConfigError, TraceError
-from moeram.hardware import AttentionWork, CycleOptions, load_system, lower, lower_attention
+from moeram.hardware import AttentionWork, CycleOptions, load_system, lower, lower_attention, run_attention
 from moeram.model import load_model
 from moeram.pim import near_memory_values as near
 from moeram.pim.numbers import FORMATS
@@ -157,6 +157,30 @@ def test_attention_with_two_exchanges_of_scalars(tokens, units, number):
     found, exact, bound = attention(tokens, units, number)
     for one, other, limit in zip(found, exact, bound, strict=True):
         assert np.abs(one - other).max() <= limit
+
+
+@pytest.mark.parametrize(("tokens", "units"), [((300, 7), 4), ((2000,), 16), ((40, 900), 2)])
+def test_the_engine_streams_the_rows_and_tokens_that_the_values_were_read_from(tokens, units):
+    model, one = load_model("olmoe-1b-7b"), system()
+    work = lower_attention(model, tokens, one, first_row=4096, rows=8192, layers=1, units_per_group=units)
+    read = [set() for _ in range(one.device.channels)]
+    count = np.zeros(one.device.channels, dtype=np.int64)
+
+    class Counted(near.RowStore):
+        def read_part(self, channel, bank, row, lane, lanes, column=0):
+            read[channel].add(row)
+            count[channel] += 1
+            return super().read_part(channel, bank, row, lane, lanes, column)
+
+    empty = near.empty_rows(one, FORMATS["fp16"])
+    rows = Counted(empty.counts, empty.lanes, empty.number)
+    caches = [np.ones((int(n), work.head_size), np.float32) for n in work.head[:, 1]]
+    near.place_caches(rows, one, work, caches, caches)
+    found = near.run_attention_on_values(rows, one, work, [np.ones((1, work.head_size))] * len(caches))
+    assert all((values == 1).all() for values in found)
+    times = run_attention(work, one, result_row=RESULT_ROW)
+    assert (times.tokens_read[0] * 2 == count).all()  # keys, and as many values
+    assert times.rows_read.sum() == one.device.banks_per_channel * sum(map(len, read))
 
 
 @pytest.mark.parametrize("change", [(1, 3, 1), (1, 4, 1), (2, 3, -1), (3, 0, 1), (0, 1, -1)])

@@ -286,6 +286,9 @@ def test_mistakes_of_a_caller_are_named():
         lower_kernel(one, "gem", SMALL)
     with pytest.raises(CapacityError, match="row 16384 lies outside"):
         lower_kernel(design("aim"), "gemv", SMALL, first_row=16384)
+    lowered("hbm-pim", "gemv", {"outputs": 64 * 1820, "inputs": 256})
+    with pytest.raises(CapacityError, match="operands take rows below 4098; those from 4096 on have a meaning of their own"):
+        lowered("hbm-pim", "gemv", {"outputs": 64 * 1821, "inputs": 256})
     kernel = lower_kernel(one, "gemv", SMALL)
     operands = random_operands(kernel, "fp16", 0)
     with pytest.raises(ConfigError, match="operand 'vector' is unknown; did you mean 'vectors'"):

@@ -59,7 +59,8 @@ class Unit(Options):
 
     walks: multiplications go through the buffer entry by entry and around, every turn being a new result. accumulators: results
     that a unit holds. accumulator_bytes: 2 (the number format) or 4 (fp32). counts_columns: instructions say how many columns, and
-    the next ones of a row go on where the last ended. microcode: of units that run it; the engine's trace reader follows it.
+    the next ones of a row go on where the last ended. operand_rows: operands lie below it, where rows from there on
+    have a meaning of their own. microcode: of units that run it; the engine's trace reader follows it.
     """
 
     buffers: dict[str, Count] = Field(default_factory=dict)
@@ -71,6 +72,7 @@ class Unit(Options):
     counts_columns: bool = False
     operations: dict[str, Meaning] = Field(default_factory=dict)
     usual: Usual = Usual()
+    operand_rows: Count | None = None
     microcode: dict[str, Any] = Field(default_factory=dict)
 
 

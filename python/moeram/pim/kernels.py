@@ -78,6 +78,9 @@ def lower_kernel(design: PimDesign, name: str, shape: Mapping[str, int], *, firs
         rows = first_row
         for placement in program.placed.values():
             rows = max(rows, first_row + evaluate(placement.rows, names))
+        most = design.unit.operand_rows
+        if most is not None and rows > most:
+            raise CapacityError(f"operands take rows below {rows}; those from {most} on have a meaning of their own")
         work = None if program.work is None else evaluate(program.work, names)
         writer = _Writer(design, [], {}, {})
         writer.steps(program.steps, names)
