@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moeram.errors import CapacityError
+from moeram.errors import CapacityError, ConfigError
 from moeram.hardware import load_system
 from moeram.model import load_model
 from moeram.placement import POLICIES, PlacementInput, Plan, RowBudget, bare_budget, place_rows, row_budget
@@ -44,7 +44,7 @@ def small_budget(layers=2, experts=5, shared=1, top_k=2, delta=3, hole=4, rows=1
 
 
 def place(name, budget, usage, topic=0, seed=0):
-    return POLICIES[name](PlacementInput(usage=usage, topic=topic, budget=budget, seed=seed))
+    return POLICIES[name](PlacementInput(usage=usage, topic=topic, budget=budget, seed=seed, held_out=usage))
 
 
 @pytest.mark.parametrize(("model", "system", "delta", "hot", "expert_rows"), PAIRS)
@@ -235,3 +235,13 @@ def test_cold_first_reverses_algorithm_1():
     cold, hot = place_rows("cold_first", given), place_rows("topic_aware", given)
     assert cold.first_row.tolist() == [[1, 4, 3], [2, 5, 0]]
     assert (cold.first_row + hot.first_row == 5).all()
+
+
+def test_the_oracle_ranks_by_what_is_held_out_and_nobody_else_sees_it():
+    usage, held_out = np.array([[[1.0, 5, 3]]]), np.array([[[9.0, 0, 3]]])
+    given = PlacementInput(usage=usage, topic=0, budget=bare_budget(layers=1, experts=3, top_k=1), seed=0)
+    with pytest.raises(ConfigError, match="held-out usage is not known"):
+        place_rows("oracle_topic", given)
+    given = replace(given, held_out=held_out)
+    assert place_rows("oracle_topic", given).first_row.tolist() == [[0, 2, 1]]
+    assert place_rows("topic_aware", given).first_row.tolist() == [[2, 0, 1]]

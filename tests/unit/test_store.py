@@ -11,7 +11,7 @@ import moeram
 from moeram import runs
 from moeram.errors import ConfigError
 
-TABLES = {"points", "decomposition", "layers", "tiers", "energy", "resources"}
+TABLES = {"points", "decomposition", "layers", "tiers", "energy", "resources", "power", "tier_power"}
 
 
 @pytest.fixture

@@ -189,6 +189,7 @@ def _given(
         budget=budget,
         seed=seed,
         requests=tuple(map(float, requests)) if several else None,
+        held_out=source.held_out_usage(),
     )
 
 

@@ -165,7 +165,7 @@ def _near_memory(
     plans = [
         place_rows(
             wanted.policy,
-            PlacementInput(usage=source.ranking_usage(), topic=topic, budget=budget, seed=experiment.seed),
+            PlacementInput(usage=source.ranking_usage(), topic=topic, budget=budget, seed=experiment.seed, held_out=source.held_out_usage()),
         )
         for topic in range(len(source.topics))
     ]

@@ -15,7 +15,7 @@ from moeram.experiment.batches import compositions
 from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
 from moeram.hardware import MemoCounts, cycle, lower, shared_memo, tokens_per_expert
-from moeram.metrics import CheckedTimes, Steps, Table, TableInput, check, hit_rate, join, make_tables
+from moeram.metrics import CheckedTimes, Reads, Steps, Table, TableInput, check, hit_rate, join, make_tables, refresh_table
 from moeram.placement import Plan, name_clashes
 
 Drawn = dict[int, NDArray[np.int64]]  # plan -> selections [layers, experts]
@@ -30,7 +30,7 @@ _MOST_SELECTIONS_PER_CALL = 2_000_000
 class Record:
     """What an experiment found.
 
-    tables: points, decomposition, layers, tiers, energy, resources. notes: what a reader must know about the inputs.
+    tables: points, decomposition, layers, tiers, energy, resources, power, tier_power, and refresh where rows have a retention time. notes: what a reader must know about the inputs.
     fidelity: of the times; routing_fidelity: of the draws. resolved: model, system and layout of the rows in full.
     commands: DRAM commands of one chip, by placement. simulated_commands: how many of them the engine issued itself; the
     others belong to channels that do the same or to layers that were known; memo: what was asked of the kernel memo.
@@ -173,6 +173,8 @@ def _record(prepared: Prepared, steps: list[Steps], counts: MemoCounts, wall_tim
             paper_gain=experiment.paper_gain,
         )
     )
+    if system.retention.retention_ms is not None:
+        tables["refresh"] = refresh_table(steps, [_reads(prepared, one) for one in steps], system, budget)
     commands = {name: 0 for name in experiment.placements}
     for step in steps:
         commands[step.placement] += sum(step.commands.values())
@@ -190,6 +192,20 @@ def _record(prepared: Prepared, steps: list[Steps], counts: MemoCounts, wall_tim
         memo=counts.as_dict() if experiment.kernel_memo else {},
         wall_time_s=wall_time_s,
     )
+
+
+def _reads(prepared: Prepared, steps: Steps) -> list[Reads]:
+    """Return which rows held-out tokens read, for each of the cases that the hit rate is the mixture of."""
+    batches, top_k = prepared.batches[steps.batch], prepared.budget.top_k
+    plans = batches.plans[steps.placement]
+    return [
+        Reads(
+            probability=probability,
+            use=usage * top_k / usage.sum(axis=1, keepdims=True),
+            first_row=plans[plan].first_row,
+        )
+        for probability, usage, plan in batches.expected
+    ]
 
 
 def _notes(prepared: Prepared) -> Iterator[str]:

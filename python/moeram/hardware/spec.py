@@ -110,6 +110,25 @@ class Energy(Options):
     link_pj_per_bit: Annotated[PjPerBit, Field(ge=0)]
 
 
+class Retention(Options):
+    """How long rows keep their content. retention_ms None: no refresh. step_us: from one pass over the experts to the next, None: their own time."""
+
+    retention_ms: Annotated[float, Field(gt=0)] | None = None
+    refresh_pj_per_bit: Annotated[PjPerBit, Field(ge=0)] = 0.429
+    step_us: Annotated[float, Field(gt=0)] | None = None
+
+
+class Thermal(Options):
+    """Of one stack. power_cap_w None: no cap. stack_k_per_w: between sink and dies; area_mm2: of the stack."""
+
+    power_cap_w: Annotated[Watt, Field(gt=0)] | None = None
+    area_mm2: Annotated[float, Field(gt=0)] = 121.0
+    convection_k_per_w: Annotated[float, Field(ge=0)] = 0.01
+    sink_thickness_mm: Annotated[float, Field(ge=0)] = 1.0
+    sink_w_per_m_k: Annotated[float, Field(gt=0)] = 5000.0
+    stack_k_per_w: Annotated[float, Field(ge=0)] = 0.0
+
+
 class ClosedForm(Options):
     """Published row cycles for the closed form beside the simulation; without any, those of the layer fit."""
 
@@ -128,6 +147,8 @@ class System(Options):
     ring: Ring
     link: Link
     energy: Energy
+    retention: Retention = Retention()
+    thermal: Thermal = Thermal()
     closed_form: ClosedForm
 
     @field_validator("closed_form")

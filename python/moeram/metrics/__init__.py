@@ -5,6 +5,7 @@ from __future__ import annotations
 from moeram.metrics.attention import attention_activity, attention_table
 from moeram.metrics.energy import COMPONENTS, Activity, energy_pj, peak_dram_power_w, peak_mac_power_w
 from moeram.metrics.hit_rate import hit_rate
+from moeram.metrics.refresh import Reads, refresh_table
 from moeram.metrics.statistics import mean_ci95, ratio_ci95
 from moeram.metrics.steps import CheckedTimes, Steps, check, join
 from moeram.metrics.table import Table

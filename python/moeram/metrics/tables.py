@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from moeram.hardware import System
 from moeram.metrics.energy import COMPONENTS, Activity, energy_pj, link_bytes_per_layer
+from moeram.metrics.power import power_table, tier_power_table
 from moeram.metrics.statistics import mean_ci95, ratio_ci95
 from moeram.metrics.steps import Steps
 from moeram.metrics.table import Table
@@ -24,7 +25,7 @@ GAINS = {
     "total": ("no_tiering", "topic_aware"),
 }
 # Stands in the table where its placements were run.
-INVERSION = {"inversion": ("topic_aware", "cold_first")}
+FURTHER = {"inversion": ("topic_aware", "cold_first"), "ceiling": ("static_hot", "oracle_topic")}
 # Gains that have a closed form of max(row cycle, multiplications) beside them.
 ROOFLINES = ("total", "inversion")
 
@@ -51,7 +52,12 @@ class TableInput:
 def make_tables(given: TableInput) -> dict[str, Table]:
     """Return all tables by name."""
     makers: tuple[Callable[[TableInput], Table], ...] = (points, decomposition, layers, tiers, energy, resources)
-    return {table.name: table for table in (maker(given) for maker in makers)}
+    made = [maker(given) for maker in makers]
+    made += [
+        power_table(given.steps, lambda steps: activity(steps, given), given.system),
+        tier_power_table(given.system, given.model),
+    ]
+    return {table.name: table for table in made}
 
 
 def activity(steps: Steps, given: TableInput) -> Activity:
@@ -144,7 +150,8 @@ def decomposition(given: TableInput) -> Table:
 
 
 def _pairs(given: TableInput) -> dict[str, tuple[str, str]]:
-    return GAINS | (INVERSION if any(steps.placement == "cold_first" for steps in given.steps) else {})
+    run = {steps.placement for steps in given.steps}
+    return GAINS | {name: pair for name, pair in FURTHER.items() if run.issuperset(pair)}
 
 
 def _gains(batch: int, name: str, columns: NDArray[np.bool_], given: TableInput) -> dict[str, Any]:

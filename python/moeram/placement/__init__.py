@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from moeram.errors import CapacityError
 from moeram.placement.cold_first import cold_first
 from moeram.placement.no_tiering import no_tiering
+from moeram.placement.oracle_topic import oracle_topic
 from moeram.placement.outside import call_outside, clashes, find_policy, policy_names
 from moeram.placement.parts import PART_POLICIES, PartBudget, PartInput, PartPlan, PartPolicy, part_budget
 from moeram.placement.plan import Plan, RowBudget, bare_budget, row_budget
@@ -29,6 +30,7 @@ POLICIES: dict[str, PlacementPolicy] = {
     "static_hot": static_hot,
     "topic_aware": topic_aware,
     "cold_first": cold_first,
+    "oracle_topic": oracle_topic,
 }
 ROW_GROUP, PART_GROUP = "moeram.placement", "moeram.placement.parts"
 
@@ -72,7 +74,7 @@ def place_rows(name: str, given: PlacementInput) -> Plan:
         return policy(given)
 
     def place() -> Plan:
-        plan = _checked(policy(replace(given, usage=_locked(given.usage))), Plan, given.budget)
+        plan = _checked(policy(replace(given, usage=_locked(given.usage), held_out=None)), Plan, given.budget)
         return Plan(
             policy=name,
             budget=given.budget,

@@ -204,7 +204,14 @@ class _Work:
     def place_in_rows(self, name: str, budget: RowBudget) -> None:
         usage = self.source.ranking_usage()
         given = [
-            PlacementInput(usage=usage, topic=case.topic, budget=budget, seed=self.options.seed, requests=case.requests)
+            PlacementInput(
+                usage=usage,
+                topic=case.topic,
+                budget=budget,
+                seed=self.options.seed,
+                requests=case.requests,
+                held_out=self.source.held_out_usage(),
+            )
             for case in self.cases
         ]
         plans = self._made(name, lambda: [place_rows(name, one) for one in given], "")

@@ -17,7 +17,8 @@ class PlacementInput:
 
     usage: selections of the ranking half, float64 [topics, layers, experts]. topic: the topic of the coming batch as far
     as known, an index into usage. budget: the rows it may use. seed: of its random choices, if any. requests: of each
-    topic in a batch of several topics, [topics]; None means that all are of `topic`.
+    topic in a batch of several topics, [topics]; None means that all are of `topic`. held_out:
+    selections of the half that results are measured on, shaped as usage: for `oracle_topic` alone, outside policies never get it.
     """
 
     usage: NDArray[np.float64]
@@ -25,6 +26,7 @@ class PlacementInput:
     budget: RowBudget
     seed: int
     requests: tuple[float, ...] | None = None
+    held_out: NDArray[np.float64] | None = None
 
 
 class PlacementPolicy(Protocol):

@@ -32,7 +32,9 @@ class Drawn(Protocol):
     beside: tuple[str, ...]
     x_label: str
     y_label: str
+    shared_y: bool
     from_zero: bool
+    log_y: bool
 
 
 def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "") -> None:
@@ -46,7 +48,7 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
     rows = -(-len(panels) // columns)
     figure = new_figure(_PANEL_INCHES[1] * rows + 0.8)
     figure.set_figwidth(max(_PANEL_INCHES[0] * columns, 3.5))
-    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharey=drawn.shared_y, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(panels):
             axes.set_visible(False)
@@ -82,8 +84,10 @@ def _draw(axes: Axes, table: Table, drawn: Drawn) -> None:
         x, order = _places(of_line, drawn.x, places, numbers)
         interval = f"{name}_ci95"
         spread = np.nan_to_num(of_line[interval].astype(float))[order] if interval in of_line.columns else None
+        if not numbers:  # words are not joined; lines of one word stand side by side
+            x = [place + 0.12 * (index - (len(pairs) - 1) / 2) for place in x]
         axes.errorbar(
-            x, of_line[name].astype(float)[order], yerr=spread, color=colour, marker=marker, ms=3, lw=1, capsize=1.5, elinewidth=0.7,
+            x, of_line[name].astype(float)[order], yerr=spread, color=colour, marker=marker, ms=3, lw=1, ls="-" if numbers else "", capsize=1.5, elinewidth=0.7,
             label=", ".join(words) or name,
         )  # fmt: skip
         if name == drawn.y[0]:
@@ -94,6 +98,8 @@ def _draw(axes: Axes, table: Table, drawn: Drawn) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(places, [f"{value:g}" for value in places])
         axes.minorticks_off()
+    if drawn.log_y:
+        axes.set_yscale("log")
     if drawn.from_zero:
         axes.set_ylim(bottom=0)
     axes.set_xlabel(drawn.x_label or drawn.x, fontsize=7)

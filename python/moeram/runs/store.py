@@ -17,7 +17,7 @@ from moeram.runs.provenance import provenance
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 FIGURES = ("decomposition.png", "serving.png")
 TABLES = (
-    "points", "decomposition", "layers", "tiers", "energy", "resources",
+    "points", "decomposition", "layers", "tiers", "energy", "resources", "power", "tier_power", "refresh",
     "latencies", "throughput", "utilisation", "time_series", "requests", "s_mbu", "s_mfu", "cost", "fidelity",
 )  # fmt: skip
 

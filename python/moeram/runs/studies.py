@@ -36,7 +36,8 @@ class StudyFigure(Options):
 
     where: column -> value, the rows to take. x: the column below. y: columns drawn as lines (COLUMN_ci95 becomes its interval). lines:
     a column whose every value has a line of its own. panels: a column whose every value has axes of its own. beside: columns of closed
-    forms, drawn dashed. relative_to: column -> value, the row that every y is divided by.
+    forms, drawn dashed. relative_to: column -> value, the row that every y is divided by. shared_y: panels have one scale. also:
+    columns that the study's table has and the figure has not.
     """
 
     table: str
@@ -49,7 +50,10 @@ class StudyFigure(Options):
     relative_to: dict[str, Any] = Field(default_factory=dict)
     x_label: str = ""
     y_label: str = ""
+    shared_y: bool = True
     from_zero: bool = False
+    log_y: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Study(Sweep):
@@ -140,7 +144,7 @@ def figure_table(result: SweepResult, figure: StudyFigure) -> Table:
     keys = [key for key in (figure.panels, figure.lines, figure.x) if key]
     intervals = [f"{name}{_CI}" for name in figure.y if f"{name}{_CI}" in taken.columns]
     labels = [name for name in _LABELS if name in taken.columns]
-    columns = {name: taken[name] for name in dict.fromkeys([*keys, *figure.y, *intervals, *figure.beside, *labels])}
+    columns = {name: taken[name] for name in dict.fromkeys([*keys, *figure.y, *intervals, *figure.beside, *figure.also, *labels])}
     if figure.relative_to:
         reference = _reference_rows(taken, keys, figure.relative_to)
         for name in (*figure.y, *intervals):
