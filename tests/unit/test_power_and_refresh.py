@@ -34,7 +34,7 @@ def test_a_cap_lengthens_rows_until_their_power_is_the_cap():
     assert (power <= 80 + 1e-9).all() and (uncapped > 80).any()
     assert power[uncapped > 80] == pytest.approx(80)
     assert power[uncapped <= 80].tolist() == uncapped[uncapped <= 80].tolist()
-    energy = lambda t: (quantity(t, "stack power (W)") - 3.09) * quantity(t, "time of a row (ns)")  # noqa: E731
+    energy = lambda t: (quantity(t, "stack power (W)") - 3.09) * quantity(t, "time of a row (ns)")
     assert energy(table) == pytest.approx(energy(free))
 
 

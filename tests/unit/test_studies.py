@@ -21,12 +21,14 @@ SMALL = {"step": {"samples": 1}, "serving": {"requests.count": 3, "requests.outp
 REAL = {
     "olmoe_routing": "data/routing/olmoe-1b-7b.npz",
     "mixtral_routing": "data/routing/mixtral-8x7b-mtbench",
-    "b200_tables": "data/gpu/b200_moe_vllm-0.24.0.parquet",
-    "h100_tables": "data/gpu/h100_moe_vllm-0.24.0.parquet",
+    "b200_moe": "data/gpu/b200_moe_vllm-0.24.0.parquet",
+    "b200_gemm": "data/gpu/b200_gemm_vllm-0.19.0.parquet",
+    "b200_context_attention": "data/gpu/b200_context_attention_vllm-0.19.0.parquet",
+    "b200_generation_attention": "data/gpu/b200_generation_attention_vllm-0.19.0.parquet",
 }
 
 
-def test_the_issue_of_a_study_is_whole():
+def test_every_study_says_what_it_asks_and_needs():
     assert runs.study_names()
     for name in runs.study_names():
         study = runs.load_study(name)
@@ -114,3 +116,15 @@ def test_differences_name_line_and_column(tmp_path):
     found = runs.differences(write("a.csv", [["batch", "gain"], [1, 1.51], [2, ""]]), expected)
     assert found == ["a.csv:2: gain is 1.51, expected 1.5", "a.csv:3: gain is , expected 1.25"]
     assert len(runs.differences(write("a.csv", [["batch", "gain"], [1, 1.5]]), expected)) == 1
+
+
+def test_every_study_has_its_table_figure_and_paragraph(repository):
+    text = (repository / "docs" / "studies" / "README.md").read_text(encoding="utf-8")
+    for name in runs.study_names():
+        assert f"figures/{name}.png" in text
+        assert (repository / "docs" / "studies" / "figures" / f"{name}.png").is_file()
+        with open(repository / "docs" / "studies" / "tables" / f"{name}.csv", newline="", encoding="utf-8") as file:
+            columns = next(csv.reader(file))
+        figure = runs.load_study(name).figure
+        assert {figure.x, *figure.y, *figure.beside, *figure.also} <= set(columns), name
+        assert name in (repository / "docs" / "artifact.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ def values(sweep):
 
 def test_the_first_key_varies_slowest():
     sweep = read_sweep("quickstart", ["batch=1,[2,4]", "seed=3..5"])
-    assert values(sweep) == [{"batch": batch, "seed": seed} for batch in (1, [2, 4]) for seed in (3, 4, 5)]
+    assert values(sweep) == [{"batch": batch, "seed": seed} for batch in (1, (2, 4)) for seed in (3, 4, 5)]
     assert points_of(sweep)[5].load().batch == (2, 4)
     assert points_of(sweep)[5].load().seed == 5
 

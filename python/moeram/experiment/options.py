@@ -157,6 +157,12 @@ class BatchTopicsOptions(Options):
         return self
 
 
+def model_in(name: str, precision: str) -> MoEModel:
+    """Return a model in the formats of a precision (docs/models.md), "": its own."""
+    model = load_model(name)
+    return replace(model, precision=parse_precision(precision, model.precision)) if precision else model
+
+
 class Experiment(Options):
     """One complete experiment. Model, hardware: a shipped name or a path. hardware_values: keys of the hardware file to replace,
     such as {device: {tiers: 4}} or, on the command line, -p hardware_values.device.tiers=4. precision: other formats of the model's parts, such as experts=int8 (docs/models.md).
@@ -208,8 +214,7 @@ class Experiment(Options):
 
     def load_model(self) -> MoEModel:
         """Return the model, in the formats of `precision` where it names any."""
-        model = load_model(self.model)
-        return replace(model, precision=parse_precision(self.precision, model.precision)) if self.precision else model
+        return model_in(self.model, self.precision)
 
     def input_paths(self) -> tuple[str, ...]:
         """Return the files and folders that it reads: recorded routing, the confusion of topics."""

@@ -14,7 +14,7 @@ from moeram.experiment.prepare import topic_confusion
 from moeram.experiment.serving_options import ServingExperiment
 from moeram.experiment.serving_uses import check_uses
 from moeram.experiment.sources import open_source
-from moeram.hardware import load_system, require_near_memory
+from moeram.hardware import load_system, require_near_memory, rows_by_tier
 from moeram.hardware.cycle import CycleOptions
 from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.measured import read_tables
@@ -23,6 +23,7 @@ from moeram.hardware.memories import ComputingMemory, load_memory
 from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.pim_memory import PimMemory
+from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (
@@ -34,7 +35,7 @@ from moeram.metrics.serving import (
     time_series,
     utilisation_table,
 )
-from moeram.model import MoEModel, load_model
+from moeram.model import MoEModel
 from moeram.placement import PlacementInput, place_rows, row_budget
 from moeram.routing import RoutingSource
 from moeram.schedule import make_schedule
@@ -82,7 +83,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         MoeramError: the inputs are wrong (before anything is served), or a step cannot be priced.
     """
     begin = time.perf_counter()
-    model, system = load_model(experiment.model), load_serving_system(experiment.system)
+    model, system = experiment.load_model(), load_serving_system(experiment.system, experiment.system_values)
     source = open_source(experiment.routing, model, experiment.seed)
     requests = _requests(experiment, source)
     pricer = make_pricer(experiment, model, system, source)
@@ -135,6 +136,8 @@ def make_pricer(
     policy, options = experiment.schedule.policy, dict(experiment.schedule.options)
     check_layouts(system.gpu_pim, policy, options)
     memory = load_memory(system.memory)
+    if isinstance(memory, TieredMemory):
+        memory = _placed(experiment, model, memory, source)
     engine = _engine(experiment, model, memory) if experiment.pim_times == "engine" else None
     return GpuPimPricer(
         model, cost, memory, system.network(), routed, make_schedule(policy, options), system.gpu_pim, engine=engine
@@ -145,6 +148,28 @@ def _engine(experiment: ServingExperiment, model: MoEModel, memory: ComputingMem
     if not isinstance(memory, PimMemory):
         raise ConfigError(f"pim_times: engine, but memory {memory.name} has no units at the banks")
     return PimEngine(memory, model, shared_memo() if experiment.reuse else None)
+
+
+def _placed(
+    experiment: ServingExperiment, model: MoEModel, memory: TieredMemory, source: RoutingSource
+) -> TieredMemory:
+    """Return the memory with the mean row cycle of what held-out tokens read, experts placed once for all topics alike."""
+    chips, wanted = memory.system, experiment.placement
+    budget = row_budget(
+        model, chips, phi=wanted.phi, kv_requests=wanted.kv_requests, context_tokens=wanted.context_tokens,
+        batch=experiment.batching.max_requests,
+    )  # fmt: skip
+    used = source.held_out_usage()
+    given = PlacementInput(
+        usage=source.ranking_usage(), topic=0, budget=budget, seed=experiment.seed, requests=(1.0,) * len(source.topics), held_out=used
+    )
+    plan = place_rows(wanted.policy, given)
+    cycles = np.asarray(chips.closed_form.row_cycle_ns)
+    if plan.slowest_tier_everywhere:
+        return memory.model_copy(update={"row_cycle_ns": float(cycles.max())})
+    rows = rows_by_tier(plan.first_row[:, : model.experts], budget.rows_per_expert, chips.device.tier_rows)
+    mean = np.average(rows @ cycles / budget.rows_per_expert, weights=used.sum(axis=0))
+    return memory.model_copy(update={"row_cycle_ns": float(mean)})
 
 
 def _near_memory(

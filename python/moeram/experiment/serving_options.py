@@ -15,6 +15,7 @@ from moeram.experiment.options import (
     TopicPredictionOptions,
     config_name,
     existing_path,
+    model_in,
     phi_rows,
     placement_name,
     read_options,
@@ -22,8 +23,9 @@ from moeram.experiment.options import (
 )
 from moeram.hardware import load_system
 from moeram.hardware.memories import load_memory
+from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics.cap import CostOptions
-from moeram.model import load_model
+from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.schedule import schedule_names
 from moeram.serving.batching import BatchingOptions
@@ -96,7 +98,8 @@ class LimitOptions(Options):
 
 
 class ServingExperiment(Options):
-    """One complete serving experiment. Model, system: a shipped name or a path.
+    """One complete serving experiment. Model, system: a shipped name or a path. system_values: keys of the system file to replace,
+    such as {gpu_pim: {exclusive: true}}. precision: other formats of the model's parts, such as bf16 (docs/models.md).
 
     topic_prediction: how well topics are known to batching and placement; tokens follow the true one. measured: tables of measured kernel times of
     this GPU; where they have a kernel's exact shape they replace the roofline (docs/serving.md). measured_distribution: of tokens over
@@ -108,6 +111,8 @@ class ServingExperiment(Options):
     description: str = ""
     model: Annotated[str, config_name("models")]
     system: Annotated[str, config_name("systems")]
+    system_values: dict[str, Any] = Field(default_factory=dict)
+    precision: str = ""
     routing: RoutingOptions
     requests: RequestOptions
     batching: BatchingOptions = BatchingOptions()
@@ -129,6 +134,10 @@ class ServingExperiment(Options):
         """Return all options, defaults included, as plain values that `load_serving` accepts again."""
         return self.model_dump(mode="python")
 
+    def load_model(self) -> MoEModel:
+        """Return the model, in the formats of `precision` where it names any."""
+        return model_in(self.model, self.precision)
+
     def input_paths(self) -> tuple[str, ...]:
         """Return the files and folders that it reads: recorded routing, requests, measured tables."""
         return tuple(
@@ -139,12 +148,14 @@ class ServingExperiment(Options):
 
     def machines(self) -> dict[str, Any]:
         """Return model and system in full, as plain values."""
-        system = load_serving_system(self.system)
+        system = load_serving_system(self.system, self.system_values)
         parts = {"gpu": system.one_gpu().model_dump(), "system": system.model_dump()}
         if system.memory is not None:
             loaded = load_memory(system.memory) if system.kind == "gpu_pim" else load_system(system.memory)
             parts["memory"] = loaded.model_dump()
-        return {"model": asdict(load_model(self.model)), **parts}
+            if isinstance(loaded, TieredMemory):
+                parts["chips"] = loaded.system.model_dump()
+        return {"model": asdict(self.load_model()), **parts}
 
 
 def load_serving(

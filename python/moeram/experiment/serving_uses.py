@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from moeram.errors import ConfigError
 from moeram.experiment.options import TopicPredictionOptions
 from moeram.experiment.serving_options import PlacementOptions, ScheduleOptions, ServingExperiment
+from moeram.hardware.memories import load_memory
+from moeram.hardware.tiered_memory import TieredMemory
 from moeram.serving.batching import BatchingOptions
 from moeram.serving.system import ServingSystem
 
@@ -34,8 +36,9 @@ def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterato
         yield f"schedule: given, but {kind}, where nobody chooses who computes an expert; allowed: kind gpu_pim"
     if system.kind != "gpu_pim" and experiment.pim_times != "formula":
         yield f"pim_times: given, but {kind}, where no memory has units at the banks; allowed: kind gpu_pim"
-    if system.kind != "near_memory" and experiment.placement != PlacementOptions():
-        yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory"
+    tiered = system.kind == "gpu_pim" and isinstance(load_memory(system.memory), TieredMemory)
+    if system.kind != "near_memory" and not tiered and experiment.placement != PlacementOptions():
+        yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory and tiered memory"
     by_topic = experiment.batching.policy == "same_topic" or system.kind == "near_memory"
     if not by_topic and experiment.topic_prediction != TopicPredictionOptions():
         yield f"topic_prediction: given, but nothing goes by topics: {kind} and batching is {experiment.batching.policy}"

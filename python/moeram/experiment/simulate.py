@@ -15,7 +15,18 @@ from moeram.experiment.batches import compositions
 from moeram.experiment.options import Experiment
 from moeram.experiment.prepare import Prepared, check_batch, cycle_options, prepare
 from moeram.hardware import MemoCounts, cycle, lower, shared_memo, tokens_per_expert
-from moeram.metrics import CheckedTimes, Reads, Steps, Table, TableInput, check, hit_rate, join, make_tables, refresh_table
+from moeram.metrics import (
+    CheckedTimes,
+    Reads,
+    Steps,
+    Table,
+    TableInput,
+    check,
+    hit_rate,
+    join,
+    make_tables,
+    refresh_table,
+)
 from moeram.placement import Plan, name_clashes
 
 Drawn = dict[int, NDArray[np.int64]]  # plan -> selections [layers, experts]

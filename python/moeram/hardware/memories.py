@@ -1,4 +1,4 @@
-"""Memory that computes, from configs/memories/*.yaml: units at the banks or on the logic die."""
+"""Memory that computes, from configs/memories/*.yaml: units at the banks or on the logic die, of one speed or in tiers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from moeram.hardware.logic_memory import LogicMemory
 from moeram.hardware.memory_energy import MemoryEnergy
 from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.priced import Priced
+from moeram.hardware.tiered_memory import TieredMemory
 from moeram.model import MoEModel
 from moeram.options import build, config_names, load_config
 
-KINDS = {"bank_units": PimMemory, "logic_units": LogicMemory}
+KINDS = {"bank_units": PimMemory, "logic_units": LogicMemory, "tiered_units": TieredMemory}
 
 
 class ComputingMemory(Protocol):
@@ -64,7 +65,7 @@ class ComputingMemory(Protocol):
         ...
 
 
-def load_memory(name_or_path: str | Path) -> PimMemory | LogicMemory:
+def load_memory(name_or_path: str | Path) -> PimMemory | LogicMemory | TieredMemory:
     """Return a memory by name ("hbm3e_pim") or path.
 
     Raises:

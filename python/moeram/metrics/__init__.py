@@ -16,6 +16,7 @@ __all__ = [
     "GAINS",
     "Activity",
     "CheckedTimes",
+    "Reads",
     "Steps",
     "Table",
     "TableInput",
@@ -30,4 +31,5 @@ __all__ = [
     "peak_dram_power_w",
     "peak_mac_power_w",
     "ratio_ci95",
+    "refresh_table",
 ]

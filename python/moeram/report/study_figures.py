@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PANEL_INCHES = (2.6, 2.3)
 _WIDE = 15.0  # an axis whose ends are this far apart is logarithmic
 _MOST_PANELS_A_ROW = 3
+_MOST_TICKS = 8
 
 
 class Drawn(Protocol):
@@ -35,6 +37,7 @@ class Drawn(Protocol):
     shared_y: bool
     from_zero: bool
     log_y: bool
+    given: dict[str, tuple[float, ...]]
 
 
 def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "") -> None:
@@ -44,7 +47,8 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
         ConfigError: more lines than can be told apart. MoeramError: matplotlib is missing.
     """
     panels: Sequence[Any] = ordered(table[drawn.panels]) if drawn.panels else [None]
-    columns = min(len(panels), _MOST_PANELS_A_ROW)
+    lines: Sequence[Any] = ordered(table[drawn.lines]) if drawn.lines else [None]
+    columns = 2 if len(panels) == 4 else min(len(panels), _MOST_PANELS_A_ROW)
     rows = -(-len(panels) // columns)
     figure = new_figure(_PANEL_INCHES[1] * rows + 0.8)
     figure.set_figwidth(max(_PANEL_INCHES[0] * columns, 3.5))
@@ -53,10 +57,9 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
         if place >= len(panels):
             axes.set_visible(False)
             continue
-        _draw(axes, table if panels[place] is None else table.where(**{drawn.panels: panels[place]}), drawn)
+        _draw(axes, table if panels[place] is None else table.where(**{drawn.panels: panels[place]}), drawn, lines)
         if panels[place] is not None:
-            key = "" if isinstance(panels[place], str) else drawn.panels.rsplit(".", 1)[-1].replace("_", " ") + " "
-            axes.set_title(key + _short(panels[place]), fontsize=7)
+            axes.set_title(_named(drawn.panels, panels[place]), fontsize=7)
     for axes in grid[:, 0]:
         axes.set_ylabel(drawn.y_label or ", ".join(drawn.y), fontsize=7)
     handles: dict[str, Any] = {}
@@ -66,12 +69,12 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
         handles.values(), handles.keys(), loc="outside lower center", ncols=2 + (columns > 1), fontsize=6, frameon=False
     )
     if title:
-        figure.suptitle(title, fontsize=8)
+        figure.suptitle(textwrap.fill(title, round(16 * figure.get_figwidth())), fontsize=8)
     figure.savefig(path, metadata={"Software": None})
 
 
-def _draw(axes: Axes, table: Table, drawn: Drawn) -> None:
-    lines: Sequence[Any] = ordered(table[drawn.lines]) if drawn.lines else [None]
+def _draw(axes: Axes, table: Table, drawn: Drawn, lines: Sequence[Any]) -> None:
+    """Draw one panel; a line has the same colour and marker in all of them."""
     pairs = [(line, name) for line in lines for name in drawn.y]
     if len(pairs) > len(COLOURS) * len(MARKERS):
         raise ConfigError(f"{len(pairs)} lines in a figure, allowed: at most {len(COLOURS) * len(MARKERS)}")
@@ -79,8 +82,10 @@ def _draw(axes: Axes, table: Table, drawn: Drawn) -> None:
     numbers = np.issubdtype(table[drawn.x].dtype, np.number)
     for index, (line, name) in enumerate(pairs):
         of_line = table if line is None else table.where(**{drawn.lines: line})
+        if not len(of_line):
+            continue
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) + index % len(MARKERS) - len(MARKERS)]
-        words = [*([] if line is None else [_short(line)]), *([name] if len(drawn.y) > 1 else [])]
+        words = [*([] if line is None else [_named(drawn.lines, line)]), *([name] if len(drawn.y) > 1 else [])]
         x, order = _places(of_line, drawn.x, places, numbers)
         interval = f"{name}_ci95"
         spread = np.nan_to_num(of_line[interval].astype(float))[order] if interval in of_line.columns else None
@@ -91,13 +96,17 @@ def _draw(axes: Axes, table: Table, drawn: Drawn) -> None:
             label=", ".join(words) or name,
         )  # fmt: skip
         if name == drawn.y[0]:
-            _draw_beside(axes, of_line, drawn, x, order, colour if drawn.lines else "#666666", _short(line))
+            _draw_beside(axes, of_line, drawn, x, order, colour if drawn.lines else "#666666", _named(drawn.lines, line))
+    for label, values in drawn.given.items():
+        axes.plot(places if numbers else range(len(places)), values, color="#666666", ls=":", lw=1, label=label)
     if not numbers:
         axes.set_xticks(range(len(places)), [_short(value) for value in places], rotation=25, ha="right")
     elif min(places) > 0 and max(places) / min(places) >= _WIDE:
         axes.set_xscale("log", base=2)
         axes.set_xticks(places, [f"{value:g}" for value in places])
         axes.minorticks_off()
+    elif len(places) <= _MOST_TICKS:
+        axes.set_xticks(places, [f"{value:g}" for value in places])
     if drawn.log_y:
         axes.set_yscale("log")
     if drawn.from_zero:
@@ -121,6 +130,13 @@ def _places(table: Table, key: str, places: Sequence[Any], numbers: bool) -> tup
     values = table[key].tolist()
     order = sorted(range(len(values)), key=lambda row: places.index(values[row]))
     return [values[row] if numbers else places.index(values[row]) for row in order], order
+
+
+def _named(key: str | None, value: Any) -> str:
+    """Return a value as text; a number says of what."""
+    if key is None or isinstance(value, str):
+        return _short(value)
+    return f"{key.rsplit('.', 1)[-1].replace('_', ' ')} {_short(value)}"
 
 
 def _short(value: Any) -> str:

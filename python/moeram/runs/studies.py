@@ -37,7 +37,7 @@ class StudyFigure(Options):
     where: column -> value, the rows to take. x: the column below. y: columns drawn as lines (COLUMN_ci95 becomes its interval). lines:
     a column whose every value has a line of its own. panels: a column whose every value has axes of its own. beside: columns of closed
     forms, drawn dashed. relative_to: column -> value, the row that every y is divided by. shared_y: panels have one scale. also:
-    columns that the study's table has and the figure has not.
+    columns that the study's table has and the figure has not. given: label -> a value for each distinct x, a closed form of the text's, drawn dotted.
     """
 
     table: str
@@ -54,6 +54,7 @@ class StudyFigure(Options):
     from_zero: bool = False
     log_y: bool = False
     also: tuple[str, ...] = ()
+    given: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 class Study(Sweep):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from moeram.hardware.gpu import Gpu, load_gpu
 from moeram.hardware.network import Mode, Network, Topology
-from moeram.options import Options, build, config_names, load_config
+from moeram.options import Options, build, config_names, load_config, overlay, tree_of
 from moeram.serving.pricing import GpuPimOptions, NearMemoryOptions
 from moeram.units import GbPerS, Ns, PjPerBit
 
@@ -88,13 +89,14 @@ class ServingSystem(Options):
         return Network(topology, links.mode, link_pj_per_bit=links.link_pj_per_bit)
 
 
-def load_serving_system(name_or_path: str | Path) -> ServingSystem:
-    """Return a serving system by name ("b200_pim_x4") or path.
+def load_serving_system(name_or_path: str | Path, values: Mapping[str, Any] | None = None) -> ServingSystem:
+    """Return a serving system by name ("b200_pim_x4") or path; values: nested keys of the file to replace.
 
     Raises:
         ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
     """
-    return build(ServingSystem, load_config("systems", name_or_path))
+    tree = load_config("systems", name_or_path)
+    return build(ServingSystem, overlay(tree, tree_of(dict(values), "system_values")) if values else tree)
 
 
 def serving_system_names() -> list[str]:

@@ -41,13 +41,16 @@ class GpuPimOptions(Options):
 
     memory_layout: "tensor", every expert over all channels, or "expert", one stack holds it (X13). dense: weights outside the routed
     experts are "replicated" in every GPU, or "sharded" (tensor parallelism: tokens are gathered and results reduced in each layer).
-    router_us: router and metadata of a layer, assumption: two kernels.
+    router_us: router and metadata of a layer, assumption: two kernels. exclusive: the memory serves the GPU or its units, one at a time;
+    mode_switch_us: that this takes in each layer.
     """
 
     interleaved: bool = True
     memory_layout: Literal["tensor", "expert"] = "tensor"
     dense: Literal["replicated", "sharded"] = "replicated"
     router_us: Annotated[float, Field(ge=0)] = 10.0
+    exclusive: bool = False
+    mode_switch_us: Annotated[float, Field(ge=0)] = 0.0
 
 
 class GpuPimPricer:
@@ -140,6 +143,7 @@ class GpuPimPricer:
             router_ps=self._options.router_us * 1e6,
             schedule_ps=plan.charged_ps,
             interleaved=self._options.interleaved,
+            exclusive=self._options.exclusive,
         )
         used, tokens = np.nonzero(kept)
         self._schedule.observe(tokens, groups_ps[used, tokens] / kept[used, tokens])
@@ -253,7 +257,8 @@ class GpuPimPricer:
             "load": load,
             "gemm": gemm,
             "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
-            "attention": attention,
+            "base loads": observation.gpu_base_memory_ps,
+            "attention": attention + self._options.mode_switch_us * 1e6,
             "experts in memory": experts,
         }
         return {name: time.reshape(-1, self.gpus) for name, time in times.items()}

@@ -1,0 +1,48 @@
+# The evaluator's kit (docs/artifact.md). moeram itself is built by pip: `pip install '.[test]'`.
+#
+#   make ae-kick-tires            under 5 minutes: does it run, and does it say what the documentation says?
+#   make ae-full                  under 2 hours on two cores, under 16 GB: every test, reproduction and study
+#   make ae-full DATA=FOLDER      also the studies on recorded routing and measured kernels (docs/artifact.md says which files)
+
+PYTHON ?= python3
+MOERAM ?= moeram
+OUT ?= out/ae
+DATA ?=
+
+ROUTING := $(DATA)/routing
+GPU := $(DATA)/gpu
+INPUTS = $(if $(DATA), \
+  --input olmoe_routing=$(ROUTING)/olmoe-1b-7b.npz \
+  --input mixtral_routing=$(ROUTING)/mixtral-8x7b-mtbench \
+  --input b200_moe=$(GPU)/b200_moe_vllm-0.24.0.parquet \
+  --input b200_gemm=$(GPU)/b200_gemm_vllm-0.19.0.parquet \
+  --input b200_context_attention=$(GPU)/b200_context_attention_vllm-0.19.0.parquet \
+  --input b200_generation_attention=$(GPU)/b200_generation_attention_vllm-0.19.0.parquet)
+
+.PHONY: ae-kick-tires ae-full ae-tests ae-studies ae-repro ae-main
+
+ae-kick-tires: ae-main
+	$(MOERAM) check device HBM3@2.1
+	$(MOERAM) assumptions list > $(OUT)/assumptions.txt
+	$(MOERAM) study run e1_tiering_parts -q -o $(OUT)/studies --compare docs/studies/tables
+	$(PYTHON) -m pytest -q tests/test_architecture.py tests/physics/test_row_cycle.py tests/physics/test_conservation.py
+	@echo "ae-kick-tires: everything ran and agrees"
+
+ae-full: ae-main ae-tests ae-repro ae-studies
+	@echo "ae-full: everything ran and agrees"
+
+ae-main:
+	@mkdir -p $(OUT)
+	$(MOERAM) run quickstart -o $(OUT)/quickstart
+
+ae-tests:
+	$(PYTHON) -m pytest -q
+	$(PYTHON) -m pytest -q -m slow
+
+ae-repro:
+	$(MOERAM) repro stratum
+	$(MOERAM) repro sieve
+
+ae-studies:
+	@mkdir -p $(OUT)
+	$(MOERAM) study run -q -o $(OUT)/studies --compare docs/studies/tables $(INPUTS)
