@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 
 import pytest
+from option_walk import leaves
 
 from moeram.errors import ConfigError
 from moeram.experiment import load_serving, run_serving
 from moeram.experiment.serving_options import ServingExperiment
-from moeram.options import Options, dump_yaml
+from moeram.options import dump_yaml
 from moeram.serving.system import ServingSystem
 
 KINDS = {
@@ -114,16 +114,6 @@ OTHERS = {
     ("gpus", "system.in_paper"): True, ("gpu_pim", "system.in_paper"): False, ("near_memory", "system.in_paper"): False,
     ("gpu_pim", "model"): "qwen1.5-moe-a2.7b", ("near_memory", "batching.policy"): "continuous",
 }  # fmt: skip
-
-
-def leaves(options: type[Options], prefix: str = "") -> Iterator[str]:
-    for name, field in options.model_fields.items():
-        inner = [one for one in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is_options(one)]
-        yield from leaves(inner[0], f"{prefix}{name}.") if inner else [prefix + name]
-
-
-def _is_options(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Options)
 
 
 def test_every_option_has_its_change_here():
