@@ -10,7 +10,7 @@ from moeram.errors import CapacityError, ConfigError, TraceError
 from moeram.hardware.cycle import load_core
 from moeram.hardware.program_runs import ProgramMemory, play_program
 from moeram.pim import hbm_pim
-from moeram.pim.hbm_pim import GemvShape, Program, elementwise, gemv, host_stream, lower, run
+from moeram.pim.hbm_pim import Program, elementwise, gemv, host_stream, lower, run
 
 # samsung_hbm_pim.md, Throughput: cycles of 64 pseudochannels with units and without.
 MEGA = 1 << 20
@@ -21,7 +21,7 @@ COLUMN = 64 * 32  # bytes of a column in 64 pseudochannels
 def kernels(name):
     """The program of a published run, and what the host does without units."""
     if name == "GEMV":
-        return gemv(GemvShape(outputs=4096, inputs=4096)), host_stream(4096 * 4096 * 2 // COLUMN)
+        return gemv(4096, 4096), host_stream(4096 * 4096 * 2 // COLUMN)
     elements = {"ADD": MEGA, "MUL": 2 * MEGA, "RELU": 4 * MEGA}[name]
     columns = elements * 2 // COLUMN
     return elementwise(name, elements), host_stream(columns if name == "RELU" else 2 * columns, columns)
@@ -57,9 +57,7 @@ def test_elementwise_tiles_by_hand():
 
 def test_gemv_tiles_by_hand():
     def added(inputs):
-        return cycles(gemv(GemvShape(outputs=4096, inputs=inputs + 256)), False) - cycles(
-            gemv(GemvShape(outputs=4096, inputs=inputs)), False
-        )
+        return cycles(gemv(4096, inputs + 256), False) - cycles(gemv(4096, inputs), False)
 
     row = 31 * 4
     rows = row + AGAIN + 14 + 14 + row
@@ -71,10 +69,8 @@ def test_gemv_tiles_by_hand():
 
 
 def test_counts_and_peak():
-    shape = GemvShape(outputs=4096, inputs=4096)
-    counts = run(gemv(shape), refresh=False)["command_counts_by_channel"][0]
-    assert shape.columns == 2048  # the sheet's; 8192 cycles at least
-    assert counts["RDH"] == 2048
+    counts = run(gemv(4096, 4096), refresh=False)["command_counts_by_channel"][0]
+    assert counts["RDH"] == 2048  # the sheet's; 8192 cycles at least
     assert counts["WRH"] == 32 * 8 + 8 + 1 + 2 + 2  # inputs, results, microcode, on and off, the two that lead back
     program = Program()
     program.enter(["EXIT"])
@@ -113,13 +109,13 @@ def test_jumping_over_idle_cycles_changes_nothing(monkeypatch):
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="outputs come in multiples of 4096, inputs of 128"):
-        GemvShape(outputs=4000, inputs=4096)
+        gemv(4000, 4096)
     with pytest.raises(ConfigError, match="multiples of 131072"):
         elementwise("ADD", 1000)
     with pytest.raises(ConfigError, match="allowed: ADD, MUL, RELU"):
         elementwise("SUB", MEGA)
     with pytest.raises(CapacityError, match="rows of a bank"):
-        gemv(GemvShape(outputs=1 << 20, inputs=8192))
+        gemv(64 * 4096, 66 * 128)
 
 
 # Programs that break the rules: lines after entering HAB with some microcode, and what is said.

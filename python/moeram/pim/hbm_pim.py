@@ -7,70 +7,24 @@ an even and an odd bank; a column is 16 halves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.program_runs import LoweredCommand, ProgramMemory, lower_program, play_program
+from moeram.pim.design import PimDesign, load_design
+from moeram.pim.kernels import lower_kernel
 
 STANDARD = "HBM2@hbm-pim"
 LANES, UNITS, REGISTERS = 16, 8, 8
 ROW_COLUMNS = 32
-TILE = REGISTERS  # columns between two changes of the operand
-GROUP_INPUTS = LANES * REGISTERS  # inputs that the registers hold at once
 EVEN, ODD = 0, 1
 _BANKS, _GROUPS = 16, 4
 SILENT_ROW = _PARK = 0x1000  # rows from here on have a meaning: none but the rows below takes operands
 _TO_ALL, _TO_ONE, _REGISTERS = 0x17FF, 0x1FFF, 0x3FFF
 _FIRST_INPUT = 8  # column of GRF_A in the register row
 _MEMORY = ProgramMemory(standard=STANDARD, organization={"preset": "HBM2_PIM"}, timing={"preset": "HBM2_2000Mbps"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class GemvShape:
-    """A matrix times a vector on so many pseudochannels; each makes its own outputs."""
-
-    outputs: int
-    inputs: int
-    pseudochannels: int = 64
-
-    def __post_init__(self) -> None:
-        step = self.pseudochannels * UNITS * REGISTERS
-        if self.outputs < 1 or self.outputs % step or self.inputs < 1 or self.inputs % GROUP_INPUTS:
-            raise ConfigError(
-                f"GEMV {self.outputs} x {self.inputs} on {self.pseudochannels} pseudochannels: outputs come in "
-                f"multiples of {step}, inputs of {GROUP_INPUTS}"
-            )
-
-    @property
-    def output_tiles(self) -> int:
-        """Passes over the vector: one makes eight outputs in each unit."""
-        return self.outputs // (self.pseudochannels * UNITS * REGISTERS)
-
-    @property
-    def input_tiles(self) -> tuple[int, int]:
-        """Groups of 128 inputs whose weights lie in even and in odd banks; they take turns."""
-        tiles = self.inputs // GROUP_INPUTS
-        return tiles - tiles // 2, tiles // 2
-
-    @property
-    def columns(self) -> int:
-        """Multiplications of a pseudochannel: columns of weights, each of 16 inputs of one output in every unit."""
-        return self.output_tiles * sum(self.input_tiles) * REGISTERS * TILE
-
-    def weight_place(self, output_tile: int, input_tile: int) -> tuple[int, int]:
-        """Bank of the unit and first of the two rows with a tile's weights."""
-        parity = input_tile % 2
-        return parity, 2 * (output_tile * self.input_tiles[parity] + input_tile // 2)
-
-    def result_place(self, output_tile: int) -> tuple[int, int]:
-        """Row and first column, in odd banks, of a tile's partial sums: one column of 16 lanes for each output."""
-        row = 2 * self.output_tiles * self.input_tiles[EVEN] + output_tile // (ROW_COLUMNS // TILE)
-        if row >= _PARK:
-            raise CapacityError(
-                f"GEMV {self.outputs} x {self.inputs} needs {row} rows of a bank; {_PARK} lie below those with a meaning"
-            )
-        return row, output_tile % (ROW_COLUMNS // TILE) * TILE
 
 
 class Program:
@@ -101,11 +55,11 @@ class Program:
         """Column commands no longer run the program."""
         self.lines.append("PIM SET 1 off")
 
-    def read(self, bank: int, row: int, column: int = 0, count: int = TILE) -> None:
+    def read(self, bank: int, row: int, column: int = 0, count: int = REGISTERS) -> None:
         """Columns of all even or odd banks."""
         self.lines.append(f"PIM RD {count} 1 {bank} {row} {column}")
 
-    def write(self, bank: int, row: int, column: int = 0, count: int = TILE) -> None:
+    def write(self, bank: int, row: int, column: int = 0, count: int = REGISTERS) -> None:
         """The same for writing."""
         self.lines.append(f"PIM WR {count} 1 {bank} {row} {column}")
 
@@ -122,77 +76,50 @@ class Program:
         self.lines += [f"MEM RD 1 1 {bank} {_PARK:#x} 0" for bank in range(_BANKS)]
 
 
-def gemv(shape: GemvShape) -> Program:
-    """Matrix times vector, weights in place; 16 partial sums of each output are left in odd banks for the host to add."""
-    program = Program()
-    microcode = []
-    for bank, tiles in zip(("EVEN_BANK", "ODD_BANK"), shape.input_tiles, strict=True):
-        if tiles:
-            microcode += [f"MAC GRF_B GRF_A {bank} AUTO", f"JUMP 1 {tiles * REGISTERS - 1}"]
-    program.enter([*microcode, "NOP 7", "EXIT"])
-    tiles_in_order = sorted(range(sum(shape.input_tiles)), key=lambda tile: tile % 2)  # even banks first
-    for output_tile in range(shape.output_tiles):
-        program.start("zero_b")
-        for tile in tiles_in_order:
-            program.write_inputs(tile)
-            bank, row = shape.weight_place(output_tile, tile)
-            for half in range(2):
-                program.read(bank, row + half, 0, ROW_COLUMNS)
-        program.write(ODD, *shape.result_place(output_tile))
-        program.stop()
-    program.leave()
-    return program
-
-
-def element_tiles(elements: int, pseudochannels: int) -> int:
-    """Tiles of eight columns in each bank.
+def gemv(outputs: int, inputs: int, pseudochannels: int = 64) -> Program:
+    """Matrix times vector, weights in place; 16 partial sums of each output are left in odd banks, for the host to read and add.
 
     Raises:
-        ConfigError: elements that do not fill them.
+        ConfigError: sizes that leave registers of a unit empty. CapacityError: more rows than lie below those with a meaning.
     """
-    step = pseudochannels * _BANKS * LANES * TILE
-    if elements < 1 or elements % step:
-        raise ConfigError(f"{elements} elements on {pseudochannels} pseudochannels: they come in multiples of {step}")
-    return elements // step
-
-
-def tile_place(first_row: int, tile: int) -> tuple[int, int]:
-    """Row and first column of a tile of a vector that begins in a row."""
-    return first_row + tile // (ROW_COLUMNS // TILE), tile % (ROW_COLUMNS // TILE) * TILE
-
-
-def vector_rows(elements: int, pseudochannels: int = 64) -> int:
-    """Rows of every bank that a vector takes."""
-    return -(-element_tiles(elements, pseudochannels) * TILE // ROW_COLUMNS)
+    step = pseudochannels * UNITS * REGISTERS
+    if outputs < 1 or outputs % step or inputs < 1 or inputs % (LANES * REGISTERS):
+        raise ConfigError(
+            f"GEMV {outputs} x {inputs} on {pseudochannels} pseudochannels: outputs come in multiples of {step}, "
+            f"inputs of {LANES * REGISTERS}"
+        )
+    return _declared("gemv", {"outputs": outputs // pseudochannels, "inputs": inputs})
 
 
 def elementwise(operation: str, elements: int, pseudochannels: int = 64) -> Program:
-    """ADD or MUL of two vectors, or ReLU of one: operands and result one after the other from row 0 of all banks."""
-    if operation not in ("ADD", "MUL", "RELU"):
-        raise ConfigError(f"operation {operation!r}; allowed: ADD, MUL, RELU")
-    tiles, rows = element_tiles(elements, pseudochannels), vector_rows(elements, pseudochannels)
-    operands = 1 if operation == "RELU" else 2
-    if (operands + 1) * rows > _PARK:
+    """ADD or MUL of two vectors, or ReLU of one: operands and result one after the other from row 0 of all banks.
+
+    Raises:
+        ConfigError: another operation, elements that leave columns empty. CapacityError: as `gemv`.
+    """
+    kernels = {"ADD": "add", "MUL": "multiply", "RELU": "relu"}
+    if operation not in kernels:
+        raise ConfigError(f"operation {operation!r}; allowed: {', '.join(kernels)}")
+    step = pseudochannels * _BANKS * LANES * REGISTERS
+    if elements < 1 or elements % step:
+        raise ConfigError(f"{elements} elements on {pseudochannels} pseudochannels: they come in multiples of {step}")
+    return _declared(kernels[operation], {"length": elements // pseudochannels})
+
+
+@lru_cache(maxsize=1)
+def _design() -> PimDesign:
+    return load_design(STANDARD)
+
+
+def _declared(name: str, shape: dict[str, int]) -> Program:
+    """A kernel as the standard's file has it, without the host's reading of results."""
+    kernel = lower_kernel(_design(), name, shape)
+    if kernel.next_row > _PARK:
         raise CapacityError(
-            f"{operation} of {elements} elements needs {(operands + 1) * rows} rows of a bank; {_PARK} lie below those with a meaning"
+            f"{name} {shape} needs {kernel.next_row} rows of a bank; {_PARK} lie below those with a meaning"
         )
     program = Program()
-    microcode = []
-    for bank, registers in (("EVEN_BANK", "GRF_A"), ("ODD_BANK", "GRF_B")):
-        microcode.append(f"FILL {registers} {bank}" + (" RELU" if operation == "RELU" else ""))
-        if operands == 2:
-            microcode.append(f"{operation} {registers} {registers} {bank} AUTO")
-        microcode.append("NOP 7")
-    jump = [f"JUMP {len(microcode)} {tiles - 1}"] if tiles > 1 else []
-    program.enter([*microcode, *jump, "EXIT"])
-    program.start()
-    for tile in range(tiles):
-        for bank in (EVEN, ODD):
-            for operand in range(operands):
-                program.read(bank, *tile_place(operand * rows, tile))
-            program.write(bank, *tile_place(operands * rows, tile))
-    program.stop()
-    program.leave()
+    program.lines = [line for number, line in enumerate(kernel.lines) if number not in kernel.gives]
     return program
 
 

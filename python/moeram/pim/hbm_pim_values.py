@@ -9,24 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from moeram.errors import ConfigError, TraceError
+from moeram.errors import TraceError
 from moeram.hardware.program_runs import LoweredCommand
-from moeram.pim.hbm_pim import (
-    LANES,
-    REGISTERS,
-    TILE,
-    UNITS,
-    GemvShape,
-    Program,
-    element_tiles,
-    elementwise,
-    gemv,
-    lower,
-    tile_place,
-    vector_rows,
-)
+from moeram.pim.hbm_pim import LANES, REGISTERS, UNITS, Program, lower
 from moeram.pim.numbers import Values, number_format
 from moeram.pim.rows import Bank, RowStore
 
@@ -155,63 +142,3 @@ class UnitMachine:
 
 def _digits(bank: int) -> Bank:
     return bank // 4, bank // 2 % 2, bank % 2
-
-
-def gemv_values(matrix: ArrayLike, vector: ArrayLike, *, number: str = "fp16") -> Values:
-    """Matrix [outputs, inputs] times vector [inputs] by the program of one pseudochannel; the host adds the 16 lanes in fp32.
-
-    Raises:
-        ConfigError: outputs that are no multiple of 64, inputs that are none of 128.
-    """
-    weights, inputs = np.asarray(matrix, np.float32), np.asarray(vector, np.float32)
-    if weights.ndim != 2 or inputs.shape != weights.shape[1:]:
-        raise ConfigError(f"a matrix of {weights.shape} and a vector of {inputs.shape} do not fit")
-    shape = GemvShape(outputs=weights.shape[0], inputs=weights.shape[1], pseudochannels=1)
-    machine = UnitMachine(number)
-    # outputs: tile, unit, register; inputs: tile, register, lane
-    parts = weights.reshape(shape.output_tiles, UNITS, REGISTERS, -1, REGISTERS, LANES)
-    for output_tile, unit, output, tile, group in np.ndindex(parts.shape[:-1]):
-        parity, row = shape.weight_place(output_tile, tile)
-        column = group % 4 * REGISTERS + output
-        machine.rows.write(
-            0, _digits(2 * unit + parity), row + group // 4, column, parts[output_tile, unit, output, tile, group]
-        )
-    program = gemv(shape)
-    machine.run(program, dict(enumerate(inputs.reshape(-1, REGISTERS, LANES))))
-    sums = np.empty(parts.shape[:3], np.float32)
-    for output_tile, unit, output in np.ndindex(sums.shape):
-        row, column = shape.result_place(output_tile)
-        lanes = machine.rows.read(0, _digits(2 * unit + 1), row, column + output)
-        sums[output_tile, unit, output] = lanes.sum(dtype=np.float32)
-    return sums.ravel()
-
-
-def elementwise_values(operation: str, *operands: ArrayLike, number: str = "fp16") -> Values:
-    """ADD or MUL of two vectors, RELU of one, by the program of one pseudochannel.
-
-    Raises:
-        ConfigError: lengths that do not fill columns, a wrong number of operands.
-    """
-    given = [np.asarray(operand, np.float32).ravel() for operand in operands]
-    if len(given) != (1 if operation == "RELU" else 2) or len({len(values) for values in given}) != 1:
-        raise ConfigError(f"{operation} of {[len(values) for values in given]} elements")
-    elements = len(given[0])
-    program, rows = elementwise(operation, elements, 1), vector_rows(elements, 1)
-    machine = UnitMachine(number)
-    tiles = element_tiles(elements, 1)
-    for position, values in enumerate(given):
-        for (bank, tile, column), cells in _columns(values, tiles):
-            row, first = tile_place(position * rows, tile)
-            machine.rows.write(0, _digits(bank), row, first + column, cells)
-    machine.run(program, {})
-    result = np.empty(elements, np.float32)
-    for (bank, tile, column), cells in _columns(result, tiles):
-        row, first = tile_place(len(given) * rows, tile)
-        cells[:] = machine.rows.read(0, _digits(bank), row, first + column)
-    return result
-
-
-def _columns(values: NDArray[np.float32], tiles: int) -> list[tuple[tuple[int, int, int], Values]]:
-    """Views of a vector's columns by (bank, tile, column of the tile)."""
-    parts = values.reshape(2 * UNITS, tiles, TILE, LANES)
-    return [(index, parts[index]) for index in np.ndindex(parts.shape[:-1])]
