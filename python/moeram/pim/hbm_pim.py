@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from moeram.errors import CapacityError, ConfigError
+from moeram.errors import ConfigError
 from moeram.hardware.program_runs import LoweredCommand, ProgramMemory, lower_program, play_program
 from moeram.pim.design import PimDesign, load_design
 from moeram.pim.kernels import lower_kernel
@@ -21,7 +21,7 @@ LANES, UNITS, REGISTERS = 16, 8, 8
 ROW_COLUMNS = 32
 EVEN, ODD = 0, 1
 _BANKS, _GROUPS = 16, 4
-SILENT_ROW = _PARK = 0x1000  # rows from here on have a meaning: none but the rows below takes operands
+SILENT_ROW = _PARK = 0x1000  # rows with this bit run nothing; operands lie below it
 _TO_ALL, _TO_ONE, _REGISTERS = 0x17FF, 0x1FFF, 0x3FFF
 _FIRST_INPUT = 8  # column of GRF_A in the register row
 _MEMORY = ProgramMemory(standard=STANDARD, organization={"preset": "HBM2_PIM"}, timing={"preset": "HBM2_2000Mbps"})
@@ -114,10 +114,6 @@ def _design() -> PimDesign:
 def _declared(name: str, shape: dict[str, int]) -> Program:
     """A kernel as the standard's file has it, without the host's reading of results."""
     kernel = lower_kernel(_design(), name, shape)
-    if kernel.next_row > _PARK:
-        raise CapacityError(
-            f"{name} {shape} needs {kernel.next_row} rows of a bank; {_PARK} lie below those with a meaning"
-        )
     program = Program()
     program.lines = [line for number, line in enumerate(kernel.lines) if number not in kernel.gives]
     return program
