@@ -9,6 +9,8 @@ from moeram.experiment import load_serving
 from moeram.experiment.serving import make_pricer
 from moeram.experiment.sources import open_source
 from moeram.hardware import load_system, lower_attention, run_attention
+from moeram.hardware.cycle import CycleOptions
+from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.model import load_model
 from moeram.serving.step import Step
 from moeram.serving.system import load_serving_system
@@ -68,3 +70,19 @@ def test_attention_of_the_engine_and_the_error_of_its_closed_form(tmp_path):
     # Rows of other tiers take other times: the caches here begin at row 0.
     assert (closed_ps - engine_ps) / found.error == pytest.approx(alone_ps, rel=0.15)
     assert found.error < -0.5
+
+
+def test_layers_without_tiers_do_not_depend_on_their_rows():
+    """What lets all lengths share one simulation: the engine, asked anew, agrees for rows anywhere."""
+    chips, model = load_system("stratum_s"), load_model("olmoe-1b-7b")
+    rows, counts = np.arange(64)[None, :] * 12, np.zeros((1, 64), dtype=np.int64)
+    counts[0, ::5] = np.arange(13) % 3 + 1
+    times = set()
+    for reuse in (True, False):
+        options = CycleOptions(
+            hidden_size=model.hidden_size, intermediate_size=model.expert_intermediate_size, bits_per_weight=16, bytes_per_activation=2,
+            result_row=chips.device.rows - 1, slowest_tier_everywhere=True, threads=1,
+        )  # fmt: skip
+        layers = NearMemoryLayers(chips, options, rows_per_expert=12, reuse=reuse)
+        times |= {int(layers.time_ps(rows + shift, counts, batch=3)[0]) for shift in (0, 4090, 20000)}
+    assert len(times) == 1

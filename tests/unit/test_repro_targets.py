@@ -69,7 +69,7 @@ def test_tolerances():
         (3.0, [({"x": 4.0}, 9.0)], CONTRADICTED, ""),
         (3.0, [({"x": 0.0}, 2.0), ({"x": 0.5}, 2.1), ({"y": 0.0}, 5.0)], SUB_RANGE, "x 0 to 0.5"),
         (3.0, [({"x": 0.0}, 2.0), ({"way": "b"}, 2.0), ({"way": "c"}, 2.0)], SUB_RANGE, "x = 0; or way = b or c"),
-        (3.0, [({"x": 0.0}, 2.5), ({"x": 0.0, "y": 4.0}, 2.0)], SUB_RANGE, "only together, for instance: x = 0, y = 4"),
+        (3.0, [({"x": 0.0}, 2.5), ({"x": 0.0, "y": 4.0}, 2.0)], SUB_RANGE, "for instance x = 0 with y = 4"),
     ],
 )
 def test_outcomes(nominal, points, outcome, named):

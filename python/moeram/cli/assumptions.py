@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from moeram.cli.repro import Quiet, Seed, Targets, Trajectories, Workers, run_with_bar
 from moeram.cli.terminal import output
-from moeram.repro import Assumptions, load_assumptions, papers
+from moeram.files import check_target
+from moeram.metrics import Table as Screened
+from moeram.report import tornado_figure
+from moeram.repro import (
+    Assumptions,
+    Reproduction,
+    headline,
+    load_assumptions,
+    number,
+    papers,
+    screening_table,
+    write_table,
+)
+
+_MOST = 3
 
 app = typer.Typer(no_args_is_help=True, help="What papers leave open, as declared parameters.")
 
@@ -30,6 +46,55 @@ def list_command(
         loaded = load_assumptions(name)
         console.print(_table(loaded, reasons))
         console.print(f"assumptions of {loaded.paper}: sha256 {loaded.hash}", highlight=False, soft_wrap=True)
+
+
+@app.command("screen")
+def screen_command(
+    paper: Annotated[str, typer.Argument(help="stratum or sieve.")],
+    target: Targets = None,
+    trajectories: Trajectories = 4,
+    seed: Seed = 0,
+    workers: Workers = None,
+    export: Annotated[Path | None, typer.Option("--export", metavar="FILE", help="Write the table as .csv.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", metavar="FILE", help="Draw tornados as PNG.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Screen the assumptions: what each does to every published value, by Morris' elementary effects and alone."""
+    for path in (export, figure):
+        if path is not None:
+            check_target(path)
+    result = run_with_bar(paper, {}, (), target, trajectories, seed, workers, quiet)
+    table = screening_table(result)
+    if export is not None:
+        write_table(table, export)
+    if figure is not None:
+        tornado_figure(table, headline(result), figure, title=f"{paper}: what single assumptions do")
+    console = output()
+    if not quiet:
+        console.print(_effects(table, result))
+    console.print(f"assumptions: sha256 {result.assumptions_sha256}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{result.settings} settings, {result.evaluations} evaluations of targets, {trajectories} trajectories, seed {seed}, "
+        f"{result.wall_time_s:.0f} s",
+        highlight=False,
+    )
+
+
+def _effects(screened: Screened, result: Reproduction) -> Table:
+    """Of each value the interval and the assumptions that move it most."""
+    table = Table(title=f"assumptions about {result.paper}: effects on published values")
+    for column in ("target", "value", "published", "ours", "over the ranges", "most by (mu* per range)"):
+        table.add_column(column, overflow="fold")
+    rows = list(screened.rows())
+    for row in result.rows:
+        if row.ours is None:
+            continue
+        mine = [one for one in rows if (one["target"], one["value"]) == (row.target, row.value) and one["mu_star"] > 0]
+        strongest = sorted(mine, key=lambda one: -one["mu_star"])[:_MOST]
+        what = ", ".join(f"{one['parameter']} {number(one['mu_star'])}" for one in strongest)
+        span = f"{number(row.least)} to {number(row.most)}"
+        table.add_row(row.target, row.value, number(row.published), number(row.ours), span, what or "none")
+    return table
 
 
 def _table(loaded: Assumptions, reasons: bool) -> Table:

@@ -12,7 +12,21 @@ from typer.core import TyperGroup
 
 import moeram
 from moeram import experiment, report, runs
-from moeram.cli import assumptions, cap, check, export, model, pim, placement, routing, serve, study, sweep, topics
+from moeram.cli import (
+    assumptions,
+    cap,
+    check,
+    export,
+    model,
+    pim,
+    placement,
+    repro,
+    routing,
+    serve,
+    study,
+    sweep,
+    topics,
+)
 from moeram.cli.terminal import output, progress_bar, show_end
 from moeram.errors import MoeramError
 
@@ -102,6 +116,7 @@ def run(
 app.command()(serve.serve)
 app.command()(sweep.sweep)
 app.command("export")(export.export_command)
+app.command("repro")(repro.repro_command)
 
 
 def _run_with_bar(options: experiment.Experiment, quiet: bool) -> experiment.Record:

@@ -104,7 +104,7 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
         CapacityError: a buffer of the unit is too small.
     """
     core = load_core()
-    config = core.NmpConfig(**configuration(system, options))
+    config = _core_configuration(tuple(configuration(system, options).items()))
 
     def simulate(part: NmpWork) -> dict[str, Any]:
         return core.run_nmp(
@@ -135,6 +135,12 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
     times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__})
     _check_shapes(times, work, system)
     return times
+
+
+@lru_cache(maxsize=32)
+def _core_configuration(items: tuple[tuple[str, Any], ...]) -> Any:
+    """Return the core's NmpConfig; making one resolves a DRAM standard, which takes longer than a small layer."""
+    return load_core().NmpConfig(**dict(items))
 
 
 def check_batch(system: System, options: CycleOptions, *, batch: int, most_tokens: int) -> None:

@@ -6,7 +6,6 @@ rows, their tokens and those of the batch. Two layers with equal work take equal
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +17,7 @@ from moeram.hardware.lowering import lower_counts
 from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
 
-_MOST_MACHINES = 8
+_MOST_MACHINES = 64
 
 
 @lru_cache(maxsize=_MOST_MACHINES)
@@ -46,8 +45,9 @@ class NearMemoryLayers:
         self._system, self._options, self._reuse = system, options, reuse
         self._tier_rows = system.device.tier_rows
         self._rows_per_expert = rows_per_expert
-        one_thread = asdict(replace(options, threads=None))
-        self._machine = repr((system.model_dump(), one_thread, rows_per_expert))
+        # What the engine is told decides a time; names and energies do not.
+        told = (cycle.configuration(system, options), options.reuse_identical_channels, rows_per_expert)
+        self._machine = repr(told)
         self._known, self._memo = _times_of(self._machine), memo if reuse else None
         self.hits = self.misses = self.hits_on_disk = 0
 
@@ -107,6 +107,8 @@ class NearMemoryLayers:
         """Return what a row's number decides, as one number: its tier, and where in the expert the next tier begins."""
         edges, rows = self._tier_rows, self._rows_per_expert
         first = first_row.astype(np.int64)
+        if self._options.slowest_tier_everywhere:
+            return np.zeros_like(first)
         if (np.diff(edges) < rows).any():  # an expert may meet several tiers
             return first
         tier = np.searchsorted(edges, first, side="right") - 1

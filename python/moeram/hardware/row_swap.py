@@ -7,6 +7,7 @@ followed one after the other, so that each moved row is read once and written on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +103,7 @@ def row_swap(old: NDArray[np.integer], new: NDArray[np.integer], rows_per_expert
         ConfigError, CapacityError: the placements do not fit each other or the rows of a bank.
     """
     moves = row_moves(old, new, rows_per_expert)
-    core = load_core()
-    answer = core.run_rows(core.NmpConfig(**chip_configuration(system)), moves.row, moves.write)
+    answer = run_rows(moves.row, moves.write, system)
     bits = 2 * moves.moved * system.device.row_bytes * BITS_PER_BYTE
     energy = bits * system.energy.dram_to_logic_pj_per_bit
     return RowSwap(
@@ -115,3 +115,19 @@ def row_swap(old: NDArray[np.integer], new: NDArray[np.integer], rows_per_expert
         energy_pj=energy * system.banks,
         energy_one_bank_pj=energy,
     )
+
+
+def run_rows(row: NDArray[np.int32], write: NDArray[np.bool_], system: System) -> dict[str, Any]:
+    """Read and write whole rows one after the other, in all banks at once, by the cycle engine.
+
+    Args:
+        row, write: row numbers [n] in order, and whether each is written.
+
+    Returns:
+        time_ps, the closing of the last row not counted; rows_read, rows_written: int64 [tiers], of each bank.
+
+    Raises:
+        CapacityError: a row lies outside a bank.
+    """
+    core = load_core()
+    return core.run_rows(core.NmpConfig(**chip_configuration(system)), row, write)

@@ -8,8 +8,9 @@ from moeram.report.serving_figures import serving_figure
 from moeram.report.study_figures import study_figure
 from moeram.report.sweep_figures import sweep_figure
 from moeram.report.terminal import decomposition_tables, plain_table, points_table
+from moeram.report.tornado_figure import tornado_figure
 
 __all__ = [
     "decomposition_figure", "decomposition_tables", "plain_table", "points_table", "radar_figure", "serving_figure", "study_figure",
-    "sweep_figure",
+    "sweep_figure", "tornado_figure",
 ]  # fmt: skip

@@ -134,8 +134,7 @@ class Assumptions(Options):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything the file says, whatever its layout and order of keys."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return content_hash(self)
 
     def id_of(self, parameter: str) -> str:
         """Return the assumption that a parameter belongs to."""
@@ -162,6 +161,12 @@ class Assumptions(Options):
     def overrides(self, config: str, values: Values) -> dict[str, Value]:
         """Return, by key, the values of the parameters that a config ("hardware/stratum_l") holds."""
         return {one.key: values[name] for name, one in self.parameters.items() if config in one.configs}
+
+
+def content_hash(options: Options) -> str:
+    """Return the SHA-256 (hex) of options as canonical JSON."""
+    text = json.dumps(options.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def papers() -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError, EngineError
 from moeram.options import Options, build, load_config
-from moeram.repro.assumptions import Assumptions, Value
+from moeram.repro.assumptions import Assumptions, Value, content_hash
 
 PREDICTED = "predicted"
 SUB_RANGE = "predicted only for a named sub-range"
@@ -78,6 +78,11 @@ class PublishedTargets(Options):
     paper: str
     targets: tuple[PublishedTarget, ...]
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of everything the file says."""
+        return content_hash(self)
+
     def __getitem__(self, target: str) -> PublishedTarget:
         """Return a target by its number."""
         return next(one for one in self.targets if one.id == target)
@@ -131,13 +136,23 @@ def judge(published: Published, nominal: Ours, points: Sequence[Point], assumpti
     return Outcome(outcome=CONTRADICTED, **span)
 
 
+def towards(published: Published, nominal: Ours, points: Sequence[Point]) -> list[Point]:
+    """Return the points that meet a value or lie on its other side than nominal, fewest changes first, where no single change meets it."""
+    met = [point for point in points if published.met_by(point.ours)]
+    if published.met_by(nominal) or any(len(point.changed) == 1 for point in met):
+        return []
+    below = float(nominal) < float(published.published)
+    crossed = [point for point in points if (float(point.ours) > float(published.published)) == below]
+    return sorted([*met, *(point for point in crossed if point not in met)], key=lambda point: len(point.changed))
+
+
 def _named(met: Sequence[Point], assumptions: Assumptions) -> str:
     """Name the settings that meet a value: single parameters where one suffices, else the point with the fewest changes."""
     fewest = min(len(point.changed) for point in met)
     if fewest > 1:
         nearest = next(point for point in met if len(point.changed) == fewest)
-        together = ", ".join(f"{name} = {_text(value)}" for name, value in nearest.changed.items())
-        return f"only together, for instance: {together}"
+        together = " with ".join(f"{name} = {_text(value)}" for name, value in nearest.changed.items())
+        return f"for instance {together}"
     names: dict[str, list[Value]] = {}
     for point in met:
         if len(point.changed) == 1:

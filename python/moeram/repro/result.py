@@ -1,0 +1,278 @@
+"""A paper's targets judged: one row per published value, what stands beside it, and whether outcomes are the recorded ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from moeram.errors import ConfigError, EngineError
+from moeram.hardware.cycle import usable_threads
+from moeram.metrics import Table
+from moeram.options import Options, build, load_config
+from moeram.repro.assumptions import Value, load_assumptions
+from moeram.repro.evaluation import Crossing, Evaluated, Progress, evaluate_all, targets_of, where_met
+from moeram.repro.target import Setting, Target
+from moeram.repro.targets import NOT_TESTABLE, OUTCOMES, Outcome, Point, judge, load_targets, towards
+
+Number = float | bool | None
+_MOST_WAYS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One published value, ours and how it was judged. tolerance: what ours may differ by, in the value's unit; 0 of a trend."""
+
+    target: str
+    value: str
+    published: float | bool
+    tolerance: float
+    derived: bool
+    ours: Number
+    least: float | None
+    most: float | None
+    bound: float | None
+    fidelity: str
+    outcome: str
+    sub_range: str
+    reason: str
+    beside: Mapping[str, float | str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """All rows of a paper. settings: how many were computed; points: (target, setting) pairs. routing, measured: what the user gave."""
+
+    paper: str
+    assumptions_sha256: str
+    targets_sha256: str
+    rows: tuple[Row, ...]
+    routing: tuple[tuple[str, str], ...]
+    measured: tuple[str, ...]
+    trajectories: int
+    seed: int
+    settings: int
+    evaluations: int
+    wall_time_s: float
+    evaluated: Evaluated = field(repr=False)
+
+    @property
+    def outcomes(self) -> dict[str, dict[str, str]]:
+        """Outcome by target and value."""
+        found: dict[str, dict[str, str]] = {}
+        for row in self.rows:
+            found.setdefault(row.target, {})[row.value] = row.outcome
+        return found
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many values had each outcome."""
+        return {outcome: sum(row.outcome == outcome for row in self.rows) for outcome in OUTCOMES}
+
+    def table(self) -> Table:
+        """Return one row per published value; what stands beside is a table of its own."""
+        columns = [name for name in Row.__dataclass_fields__ if name != "beside"]
+        return Table.from_rows(
+            "targets", [{name: getattr(row, name) for name in columns} for row in self.rows], columns
+        )
+
+
+class Recorded(Options):
+    """Outcomes that a run is held to. routing: the models whose recorded routing it had."""
+
+    paper: str
+    routing: tuple[str, ...] = ()
+    outcomes: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+
+def reproduce(
+    paper: str,
+    *,
+    routing: Mapping[str, str] | None = None,
+    measured: Sequence[str] = (),
+    trajectories: int = 4,
+    seed: int = 0,
+    workers: int | None = None,
+    only: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Reproduction:
+    """Compute and judge the targets of a paper.
+
+    Args:
+        routing: recorded routing by model, instead of the generator. measured: files of measured GPU kernel times, for the columns beside.
+        trajectories, seed: of the settings within the ranges. workers: processes, None: all cores. only: targets.
+
+    Raises:
+        ConfigError: an unknown paper or target, or inputs that cannot be used.
+    """
+    begin = time.perf_counter()
+    assumptions, published = load_assumptions(paper), load_targets(paper)
+    targets = _chosen(targets_of(paper), only)
+    nominal = Setting(paper=paper, routing=tuple(sorted((routing or {}).items())))
+    count = usable_threads(workers)
+    evaluated = evaluate_all(nominal, targets, trajectories=trajectories, seed=seed, workers=count, progress=progress)
+    for target in targets:
+        if set(evaluated.at(target, nominal)) != set(published[target.id].values):
+            raise EngineError(f"{target.id}: what was computed is not what is published")
+    between = _met_between(targets, evaluated, count)
+    rows = []
+    for target in targets:
+        beside = target.beside(_with_measured(nominal, measured)) if target.beside else {}
+        rows += _rows(target, evaluated, beside, between)
+    settings = {evaluated.nominal, *evaluated.single, *(point for path in evaluated.paths for point in path)}
+    return Reproduction(
+        paper=paper,
+        assumptions_sha256=assumptions.hash,
+        targets_sha256=published.hash,
+        rows=tuple(rows),
+        routing=nominal.routing,
+        measured=tuple(measured),
+        trajectories=trajectories,
+        seed=seed,
+        settings=len(settings),
+        evaluations=len(evaluated.found),
+        wall_time_s=time.perf_counter() - begin,
+        evaluated=evaluated,
+    )
+
+
+def measured_files(folder: str | Path) -> tuple[str, ...]:
+    """Return the tables (.csv, .parquet) of a folder.
+
+    Raises:
+        ConfigError: it holds none.
+    """
+    found = tuple(sorted(str(path.resolve()) for path in Path(folder).glob("*") if path.suffix in (".csv", ".parquet")))
+    if not found:
+        raise ConfigError(f"{folder}: no .csv or .parquet tables of measured kernels")
+    return found
+
+
+def _with_measured(nominal: Setting, measured: Sequence[str]) -> Setting:
+    return Setting(paper=nominal.paper, changed=nominal.changed, routing=nominal.routing, measured=tuple(measured))
+
+
+def _chosen(targets: Sequence[Target], only: Sequence[str] | None) -> tuple[Target, ...]:
+    if only is None:
+        return tuple(targets)
+    unknown = [name for name in only if name not in {target.id for target in targets}]
+    if unknown:
+        raise ConfigError(f"no target {unknown[0]!r}, allowed: {', '.join(target.id for target in targets)}")
+    return tuple(target for target in targets if target.id in only)
+
+
+def _points(target: Target, evaluated: Evaluated, name: str) -> list[Point]:
+    """Return ours for one value at every setting but nominal."""
+    return [
+        Point(changed=dict(setting.changed), ours=ours)
+        for setting in evaluated.settings(target)
+        if (ours := evaluated.at(target, setting)[name].ours) is not None
+    ]
+
+
+def _met_between(targets: Sequence[Target], evaluated: Evaluated, workers: int) -> dict[tuple[str, str], Point]:
+    """Return, by target and value, few changes that meet a value which no computed single change meets, where there are such."""
+    crossings = []
+    for target in targets:
+        published, nominal = load_targets(evaluated.nominal.paper)[target.id], evaluated.at(target, evaluated.nominal)
+        for name, value in published.values.items():
+            ours = nominal[name].ours
+            points = [] if ours is None else _points(target, evaluated, name)
+            ways = [] if ours is None else towards(value, ours, points)[:_MOST_WAYS]
+            if ways:
+                crossings.append(
+                    tuple(
+                        Crossing(
+                            target=target.id,
+                            value=name,
+                            setting=evaluated.nominal.replaced(tuple(sorted(way.changed.items()))),
+                            order=_by_effect(points, way.changed, float(ours)),
+                        )
+                        for way in ways
+                    )
+                )
+    found = where_met(crossings, workers)
+    return {
+        (ways[0].target, ways[0].value): Point(changed=dict(met[0]), ours=met[1])
+        for ways, met in zip(crossings, found, strict=True)
+        if met is not None
+    }
+
+
+def _by_effect(points: Sequence[Point], changed: Mapping[str, Value], nominal: float) -> tuple[str, ...]:
+    """Order parameters by how far they alone move the value."""
+    alone = dict.fromkeys(changed, 0.0)
+    for point in points:
+        if len(point.changed) == 1:
+            (name,) = point.changed
+            if name in alone:
+                alone[name] = max(alone[name], abs(float(point.ours) - nominal))
+    return tuple(sorted(alone, key=lambda name: (-alone[name], name)))
+
+
+def _rows(
+    target: Target,
+    evaluated: Evaluated,
+    beside: Mapping[str, Mapping[str, float | str]],
+    between: Mapping[tuple[str, str], Point],
+) -> list[Row]:
+    assumptions = load_assumptions(evaluated.nominal.paper)
+    published = load_targets(evaluated.nominal.paper)[target.id]
+    nominal, rows = evaluated.at(target, evaluated.nominal), []
+    for name, value in published.values.items():
+        found = nominal[name]
+        points = _points(target, evaluated, name)
+        points += [between[target.id, name]] if (target.id, name) in between else []
+        judged = Outcome(outcome=NOT_TESTABLE) if found.ours is None else judge(value, found.ours, points, assumptions)
+        rows.append(
+            Row(
+                target=target.id, value=name, published=value.published, tolerance=value.slack, derived=value.derived, ours=found.ours,
+                least=judged.least, most=judged.most, bound=found.bound, fidelity=found.fidelity, outcome=judged.outcome,
+                sub_range=judged.sub_range, reason=found.reason or target.note, beside=dict(beside.get(name, {})),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def recorded_outcomes(paper: str | Path, routing: Sequence[str] = ()) -> Recorded:
+    """Return the recorded outcomes of a paper, or of a file; those with recorded routing of some models are a file of their own.
+
+    Raises:
+        ConfigError: nothing is recorded for these models' routing.
+    """
+    name = paper if isinstance(paper, Path) or not routing else f"{paper}_recorded_routing"
+    recorded = build(Recorded, load_config("outcomes", name))
+    if set(recorded.routing) != set(routing):
+        raise ConfigError(
+            f"outcomes {name} are of runs with recorded routing of {', '.join(recorded.routing) or 'no model'}, "
+            f"not of {', '.join(routing) or 'none'}"
+        )
+    return recorded
+
+
+def differences(result: Reproduction, recorded: Recorded) -> list[str]:
+    """Return a sentence for every outcome that is not the recorded one; a run of some targets is held to those alone."""
+    ran = {row.target for row in result.rows}
+    told = {
+        (target, value): outcome
+        for target, values in recorded.outcomes.items()
+        if target in ran
+        for value, outcome in values.items()
+    }
+    ours = {(row.target, row.value): row.outcome for row in result.rows}
+    sentences = []
+    for key in sorted(told.keys() | ours.keys()):
+        if told.get(key) != ours.get(key):
+            sentences.append(
+                f"{key[0]} {key[1]}: {ours.get(key, 'not computed')}, recorded: {told.get(key, 'nothing')}"
+            )
+    return sentences
+
+
+def as_recorded(result: Reproduction) -> dict[str, Any]:
+    """Return a run's outcomes as plain values for a file of configs/outcomes."""
+    return {"paper": result.paper, "routing": [model for model, _ in result.routing], "outcomes": result.outcomes}

@@ -1,0 +1,103 @@
+"""What a target is made of: a setting of the assumptions goes in, ours for every published value comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from moeram.errors import CapacityError, EngineError
+from moeram.repro.assumptions import Value, configured, load_assumptions
+from moeram.repro.targets import Ours, load_targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Values of a paper's assumptions; hashable, so that what was computed for equal settings is found again.
+
+    changed: parameters that are not nominal, sorted by name. routing: recorded routing by model, (model, path). measured: files of measured
+    kernel times of the GPUs.
+    """
+
+    paper: str
+    changed: tuple[tuple[str, Value], ...] = ()
+    routing: tuple[tuple[str, str], ...] = ()
+    measured: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the value of a parameter."""
+        found = dict(self.changed)
+        return found[name] if name in found else load_assumptions(self.paper).parameters[name].nominal
+
+    def only(self, *names: str) -> Setting:
+        """Return the setting with all parameters but these at nominal and without measured tables, for what depends on no others."""
+        changed = tuple(item for item in self.changed if item[0] in names)
+        return Setting(paper=self.paper, changed=changed, routing=self.routing)
+
+    def changed_to(self, **values: Value) -> Setting:
+        """Return the setting with some values changed; nominal ones are left out, so that equal settings compare equal.
+
+        Raises:
+            ConfigError: no such parameter, or a value outside its range.
+        """
+        assumptions = load_assumptions(self.paper)
+        every = assumptions.values({**dict(self.changed), **values})
+        nominal = assumptions.nominal()
+        return self.replaced(tuple(sorted((name, value) for name, value in every.items() if value != nominal[name])))
+
+    def replaced(self, changed: tuple[tuple[str, Value], ...]) -> Setting:
+        """Return the setting with other changes."""
+        return Setting(paper=self.paper, changed=changed, routing=self.routing, measured=self.measured)
+
+    def config(self, name: str) -> Any:
+        """Return the options of a shipped config ("hardware/stratum_l") under this setting."""
+        assumptions = load_assumptions(self.paper)
+        return configured(name, assumptions, assumptions.nominal() | dict(self.changed))
+
+    def recorded(self, model: str) -> str | None:
+        """Return the path of a model's recorded routing, if it was given."""
+        return dict(self.routing).get(model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Ours for one published value.
+
+    ours None: not testable here, for the reason. bound: what closed form or hardware's peaks say of the same. fidelity: of the least sure part.
+    """
+
+    ours: Ours | None
+    fidelity: str = "analytic"
+    bound: float | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.ours is None and not self.reason:
+            raise EngineError("a value that is not testable needs a reason")
+
+
+def not_testable(reason: str) -> Found:
+    """Return a value that cannot be compared here."""
+    return Found(ours=None, fidelity="none", reason=reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """How one target is computed.
+
+    parameters: those that it depends on; all others are nominal when `evaluate` runs. evaluate: every published value of the target. beside: other
+    readings of some values to print beside ours at nominal, value -> label -> number or words. note: what a reader must know.
+    """
+
+    id: str
+    parameters: tuple[str, ...]
+    evaluate: Callable[[Setting], dict[str, Found]] = field(repr=False)
+    beside: Callable[[Setting], Mapping[str, Mapping[str, float | str]]] | None = field(default=None, repr=False)
+    note: str = ""
+
+    def __call__(self, setting: Setting) -> dict[str, Found]:
+        """Return ours under a setting; where something does not fit, nothing is testable there."""
+        try:
+            return self.evaluate(setting.only(*self.parameters))
+        except CapacityError as error:
+            return {name: not_testable(str(error)) for name in load_targets(setting.paper)[self.id].values}
