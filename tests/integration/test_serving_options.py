@@ -31,6 +31,8 @@ TABLE = "TABLE"
 CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "model": ("olmoe-1b-7b", {}),
     "system": ("OTHER", {}),
+    "system_values": ({"links": {"link_pj_per_bit": 9.0}}, {}),
+    "precision": ("attention=fp8", {}),
     "routing.source": ("trace", {}),
     "routing.path": (TABLE, {}),
     "routing.format": ("counts-npz", {}),
@@ -98,10 +100,13 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "system.compute_efficiency": (0.001, {}),
     "system.memory_efficiency": (0.3, {}),
     "system.experts": ("expert", {}),
+    "system.deal_every_steps": (1, {"system.experts": "expert"}),
     "system.gpu_pim.interleaved": (False, {}),
     "system.gpu_pim.memory_layout": ("expert", {}),
     "system.gpu_pim.dense": ("sharded", {}),
     "system.gpu_pim.router_us": (50, {}),
+    "system.gpu_pim.exclusive": (True, {}),
+    "system.gpu_pim.mode_switch_us": (50, {}),
     "system.near_memory.concurrent": (True, {"requests.rate_per_s": 20000.0}),
     "system.near_memory.link_efficiency": (0.2, {}),
     "system.near_memory.attention": ("engine", {}),
@@ -196,6 +201,8 @@ def _changes(folder, kept, option, kind):
     if value in (TABLE, [TABLE]):
         path = str(wrong_topics(folder) if option.endswith("confusion") else table_of(folder, kind))
         value = [path] if value == [TABLE] else path
+    if kind != "gpus" and "system.experts" in beside:
+        beside = {}
     before = unchanged(folder, kind, beside, kept)
     try:
         after = run(folder, kind, {**beside, option: value})

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu import load_gpu
@@ -17,6 +19,7 @@ from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SyntheticRouting
 from moeram.serving import BatchingOptions, Step, poisson_requests, serve
 from moeram.serving.pricing import GpuPricer, ModelWork, RoutedTokens
+from moeram.serving.pricing.dealt_experts import DealtExperts
 
 NONE = np.zeros(0, dtype=np.int64)
 
@@ -105,14 +108,55 @@ def test_two_gpus_pay_two_reductions_a_layer(mixtral, routed):
 
 def test_expert_parallelism_waits_for_the_fullest_gpu(mixtral, routed):
     spread = pricer(mixtral, routed, experts="expert", gpus=4)
-    counts = np.zeros((1, 8), dtype=np.int64)
-    counts[0, :2] = 5
-    crowded, _, _ = spread._experts_time(counts, 5)
-    counts[0] = [5, 0, 5, 0, 0, 0, 0, 0]
-    balanced, _, _ = spread._experts_time(counts, 5)
-    assert crowded > 1.8 * balanced * (1 - 25e6 / balanced)
+    counts = np.zeros((32, 8), dtype=np.int64)
+    counts[:, :2] = 5
+    (crowded, _, _), waited = spread._experts_time(counts, 5)
+    # Three of four GPUs have nothing to do.
+    assert waited == pytest.approx(0.75 * crowded, abs=1)
+    counts[:] = [5, 0, 5, 0, 0, 0, 0, 0]
+    (balanced, _, _), _ = spread._experts_time(counts, 5)
+    # Two experts instead of one behind five launches in each of 32 layers.
+    assert crowded > 1.8 * (balanced - 32 * 25e6)
     with pytest.raises(ConfigError, match="8 experts cannot be dealt out evenly to 3 GPUs"):
         pricer(mixtral, routed, experts="expert", gpus=3)
+
+
+def test_experts_are_dealt_anew_by_use_and_pay_for_their_way(mixtral, routed):
+    made = pricer(mixtral, routed, experts="expert", gpus=4, deal_every_steps=2)
+    still = pricer(mixtral, routed, experts="expert", gpus=4)
+    counts = np.tile(np.array([9, 8, 7, 6, 1, 1, 1, 1]), (32, 1))
+    routed_counts = type("Fixed", (), {"counts": lambda self, _: counts, "layers": 32})()
+    made._routed = still._routed = routed_counts
+    first, second, third = (made.price(step([1000] * 16)) for _ in range(3))
+    plain = still.price(step([1000] * 16))
+    assert first.time_ps == plain.time_ps
+    assert first.parts_ps["expert moves"] == 0
+    # Greedy by hand: 9, 8, 7, 6 each to a GPU of its own. 8 leaves GPU 0, 6 leaves GPU 1, 7 may stay; of the four 1s two are in the way.
+    moves = second.moved_bytes["memory/expert moves"] // (2 * mixtral.expert_bytes)
+    assert 4 * 32 <= moves <= 6 * 32
+    assert second.time_ps - plain.time_ps == second.parts_ps["expert moves"] >= moves * mixtral.expert_bytes / 4 / 450e-3
+    assert third.parts_ps["expert moves"] == 0
+    # The fullest GPU held 17 of 34 tokens, now at most 10.
+    assert third.parts_ps["stragglers"] < 0.3 * first.parts_ps["stragglers"]
+    assert third.time_ps < first.time_ps
+
+
+@given(st.lists(st.integers(0, 50), min_size=12, max_size=12), st.sampled_from([1, 2, 3, 4, 6]))
+def test_dealing_keeps_every_gpu_full_and_never_fills_the_fullest_more(used, gpus):
+    counts = np.array([used])
+    dealt = DealtExperts(1, 12, gpus, 1)
+    before = dealt.shares(counts).sum(axis=2).max()
+    moved = dealt.step(counts)
+    after = dealt.shares(counts)
+    assert after.shape == (1, gpus, 12 // gpus)
+    assert after.sum() == sum(used)
+    assert sorted(after.ravel().tolist()) == sorted(used)
+    assert after.sum(axis=2).max() <= before
+    assert moved.trace() == 0
+    # As many arrive as leave.
+    assert (moved.sum(axis=0) == moved.sum(axis=1)).all()
+    if not moved.any():
+        assert np.array_equal(after, counts.reshape(1, gpus, -1))
 
 
 def test_experts_are_as_large_as_their_format(mixtral, routed):

@@ -130,7 +130,8 @@ def make_pricer(
     cost = GpuCost(system.one_gpu(), tables, outside=experiment.outside_measured)
     if system.kind == "gpus":
         return GpuPricer(
-            model, cost, routed, system.network(), experts=system.experts, distribution=experiment.measured_distribution
+            model, cost, routed, system.network(), experts=system.experts, deal_every_steps=system.deal_every_steps,
+            distribution=experiment.measured_distribution,
         )
     assert system.memory is not None
     policy, options = experiment.schedule.policy, dict(experiment.schedule.options)

@@ -33,7 +33,8 @@ class ServingSystem(Options):
 
     kind: "gpus" (weights in the GPUs' own memory), "gpu_pim" (that memory computes: `memory` names one of configs/memories) or
     "near_memory" (`memory` names chips of configs/hardware; the GPUs have none of their own). compute_efficiency,
-    memory_efficiency: instead of the GPU's. experts: of kind "gpus", cut over all GPUs or dealt out. in_paper: a published system.
+    memory_efficiency: instead of the GPU's. experts: of kind "gpus", cut over all GPUs or dealt out; deal_every_steps:
+    dealt out anew by their use after so many steps, None: never. in_paper: a published system.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ServingSystem(Options):
     compute_efficiency: Efficiency | None = None
     memory_efficiency: Efficiency | None = None
     experts: Literal["tensor", "expert"] = "tensor"
+    deal_every_steps: Annotated[int, Field(ge=1)] | None = None
     gpu_pim: GpuPimOptions = GpuPimOptions()
     near_memory: NearMemoryOptions = NearMemoryOptions()
 
@@ -64,6 +66,8 @@ class ServingSystem(Options):
         for name, kind in of_kind.items():
             if self.kind != kind and getattr(self, name) != default[name].default:
                 raise ValueError(f"{name} is given, but the system is of kind {self.kind}, allowed: kind {kind}")
+        if self.deal_every_steps is not None and self.experts != "expert":
+            raise ValueError("deal_every_steps is given, but no experts are dealt out, allowed: kind gpus with experts: expert")
         if self.kind == "near_memory" and self.memory_efficiency is not None:
             raise ValueError(
                 "memory_efficiency is given, but processors of kind near_memory read over a link, allowed: near_memory.link_efficiency"

@@ -16,6 +16,7 @@ from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu_cost import GpuCost, expert_activations
 from moeram.hardware.network import Network
 from moeram.model import MoEModel
+from moeram.serving.pricing.dealt_experts import DealtExperts
 from moeram.serving.pricing.gpu_kernels import GpuKernels, Part, network_origin
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.routed import RoutedTokens
@@ -25,8 +26,8 @@ from moeram.serving.step import Origin, Peaks, PricedStep, Step
 class GpuPricer:
     """n equal GPUs.
 
-    experts: "tensor", each expert cut over all GPUs, or "expert", whole experts dealt out in order (expert parallelism).
-    distribution: of tokens over experts in the measured tables, None: balanced.
+    experts: "tensor", each expert cut over all GPUs, or "expert", whole experts dealt out (expert parallelism), anew after every
+    `deal_every_steps` (None: never); their move is charged to that step, in which nothing runs beside it. distribution: of tokens over experts in the measured tables, None: balanced.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class GpuPricer:
         network: Network,
         *,
         experts: Literal["tensor", "expert"] = "tensor",
+        deal_every_steps: int | None = None,
         distribution: str | None = None,
         dtype: str = "bfloat16",
     ) -> None:
@@ -63,6 +65,10 @@ class GpuPricer:
         self._kernels = GpuKernels(
             model, cost, cut=self.gpus, moe_cut=moe_cut, distribution=distribution, dtype=dtype
         )
+        if deal_every_steps is not None and self._kernels.measures("moe"):
+            raise ConfigError("deal_every_steps: measured MoE layers know nothing of who holds which expert; leave out one of both")
+        gpus = self.gpus if experts == "expert" else 1
+        self._dealt = DealtExperts(routed.layers, model.experts, gpus, deal_every_steps)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -75,33 +81,46 @@ class GpuPricer:
         counts = self._routed.counts(step)
         kernels = self._kernels
         parts = kernels.body(work.tokens).plus(kernels.head(work.logit_tokens)).plus(kernels.attention(step, work))
-        parts = parts.plus(self._experts_time(counts, work.tokens))
+        experts, waited_ps = self._experts_time(counts, work.tokens)
+        parts = parts.plus(experts)
         network, network_pj = self._between_gpus(work, counts)
+        move_ps, move_pj, moved_experts = self._deal(counts)
         compute_ps, network_ps, busy_w = parts.time_ps, network.time_ps, self._cost.gpu.busy_power_w
-        idle_pj = network_ps * self._cost.gpu.idle_power_w * self.gpus
+        idle_pj = (network_ps + move_ps) * self._cost.gpu.idle_power_w * self.gpus
         return PricedStep(
-            time_ps=compute_ps + network_ps,
+            time_ps=compute_ps + network_ps + move_ps,
             bound_ps=parts.bound_ps,
             fidelity=parts.plus(network).fidelity,
-            parts_ps={"gpu": compute_ps, "network": network_ps},
-            energy_pj={"gpu": compute_ps * busy_w * self.gpus, "gpu idle": idle_pj, "network": network_pj},
-            moved_bytes=self._moved(work, counts),
+            parts_ps={"gpu": compute_ps, "network": network_ps, "stragglers": waited_ps, "expert moves": move_ps},
+            energy_pj={"gpu": compute_ps * busy_w * self.gpus, "gpu idle": idle_pj, "network": network_pj + move_pj},
+            # Read where an expert lay, written where it goes.
+            moved_bytes=self._moved(work, counts) | {"memory/expert moves": 2 * moved_experts * self._expert_bytes},
             operations={"gpu": self._work.operations(work)},
         )
 
-    def _experts_time(self, counts: NDArray[np.int64], tokens: int) -> Part:
+    def _experts_time(self, counts: NDArray[np.int64], tokens: int) -> tuple[Part, int]:
+        """Return the time of all layers' experts, and how much of it the mean GPU waits for the fullest."""
         model, stored = self._model, self._expert_bytes
         width = model.expert_intermediate_size
+        shares = self._dealt.shares(counts)
         if self._experts == "tensor":
-            width, stored, shares = -(-width // self.gpus), stored / self.gpus, counts[:, None, :]
-        else:
-            shares = counts.reshape(len(counts), self.gpus, -1)
+            width, stored = -(-width // self.gpus), stored / self.gpus
         priced = self._cost.experts(shares, model.hidden_size, width, self._dtype, expert_bytes=stored)
-        # Everybody waits for the GPU with most work.
         bound_ps = int(priced.bound_ps.max(axis=1).sum())
         if self._kernels.measures("moe"):
-            return self._kernels.moe_layers(tokens, bound_ps)
-        return Part(int(priced.time_ps.max(axis=1).sum()), bound_ps, priced.fidelity)
+            return self._kernels.moe_layers(tokens, bound_ps), 0
+        # Everybody waits for the GPU with most work.
+        slowest = priced.time_ps.max(axis=1)
+        waited_ps = int((slowest - priced.time_ps.mean(axis=1)).sum())
+        return Part(int(slowest.sum()), bound_ps, priced.fidelity), waited_ps
+
+    def _deal(self, counts: NDArray[np.int64]) -> tuple[int, float, int]:
+        """Deal the experts anew if it is time; return time and energy (pJ) of moving them, and how many move."""
+        moved = self._dealt.step(counts)
+        if moved is None or not moved.any():
+            return 0, 0.0, 0
+        matrix = moved * float(self._expert_bytes)
+        return int(self._network.exchange_ps(matrix)), self._network.exchange_pj(matrix), int(moved.sum())
 
     def _between_gpus(self, work: StepWork, counts: NDArray[np.int64]) -> tuple[Part, float]:
         """Return time and energy (pJ) of transfers between GPUs."""
@@ -116,7 +135,7 @@ class GpuPricer:
         layers = self._model.layers
         if self._experts == "tensor":
             return Part(2 * layers * reduce_ps, 0, label), 2 * layers * reduce_pj
-        per_gpu = counts.reshape(len(counts), self.gpus, -1).sum(axis=2)
+        per_gpu = self._dealt.shares(counts).sum(axis=2)
         matrix = np.repeat(per_gpu[:, None, :] / self.gpus, self.gpus, axis=1) * (vector / max(work.tokens, 1))
         there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
         exchanged = Part(int(there.sum() + back.sum()), 0, self._network.fidelity)
