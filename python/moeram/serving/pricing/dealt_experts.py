@@ -21,7 +21,9 @@ class DealtExperts:
 
     def shares(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the tokens [layers, experts] of each GPU's experts [layers, GPUs, experts / GPUs]."""
-        return np.take_along_axis(counts, self._order, axis=1).reshape(len(counts), self._gpus, -1)
+        if self._every is not None:
+            counts = np.take_along_axis(counts, self._order, axis=1)
+        return counts.reshape(len(counts), self._gpus, -1)
 
     def step(self, counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Take the tokens [layers, experts] of a step; return the experts that move from GPU (row) to GPU (column), if it is time."""

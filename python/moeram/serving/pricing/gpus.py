@@ -109,6 +109,8 @@ class GpuPricer:
         bound_ps = int(priced.bound_ps.max(axis=1).sum())
         if self._kernels.measures("moe"):
             return self._kernels.moe_layers(tokens, bound_ps), 0
+        if self._experts == "tensor":
+            return Part(int(priced.time_ps.sum()), bound_ps, priced.fidelity), 0
         # Everybody waits for the GPU with most work.
         slowest = priced.time_ps.max(axis=1)
         waited_ps = int((slowest - priced.time_ps.mean(axis=1)).sum())
