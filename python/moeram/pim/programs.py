@@ -40,7 +40,7 @@ class Placement(Options):
 
 
 class Step(Options):
-    """A loop (`loop`, `times`, `steps`) or an instruction (`run`, `with`, and what it takes from and gives to the host)."""
+    """A loop (`loop`, `times`, `steps`) or an instruction (`run`, `fields`, and what it takes from and gives to the host)."""
 
     loop: str | None = None
     times: Expression = 1
@@ -65,7 +65,8 @@ class Step(Options):
 class Program(Options):
     """How one kernel is lowered. shape: its sizes; a number is a default. operands: what the host holds. results: what it gets.
 
-    computes: what to hold the results against (`reference`). work: multiplications of the kernel. left_in_rows: results that stay in the rows, by name; they lie as a placement of the same name says.
+    computes: what to hold the results against (`reference`). work: multiplications of the kernel. left_in_rows: those of `placed` that
+    are results.
     """
 
     shape: dict[str, int | None]

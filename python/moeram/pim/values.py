@@ -105,7 +105,9 @@ def collect(kernel: Kernel, answers: Mapping[int, Values]) -> dict[str, Values]:
         for line, exchange in kernel.gives.items():
             if exchange.operand != name:
                 continue
-            answer = answers[line]
+            answer = answers.get(line)
+            if answer is None:
+                raise TraceError(f"{kernel.design.standard} {kernel.name}:{line + 1}: gives {name}, but answers nothing")
             index, inside = _indices(exchange, answer.shape, size, ("from_channel", "value"))
             np.add.at(total, index[inside], answer[inside])
             given[index[inside]] = True
