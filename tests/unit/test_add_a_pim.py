@@ -83,7 +83,7 @@ def test_mistakes_in_kernels_are_named(page, repository, monkeypatch):
         ("row: first_row + turn", "row: 16384", r"row 16384 lies outside the 16384 of a bank"),
         ("bank: o % bank", "bank: o % 3", r"two elements lie at channel 0, bankgroup 0, bank 0"),
         ("bank: o % bank", "bank: o % bank + 1", r"an element lies at bank 4; there are 4"),
-        ("MY DRAIN: {does: read}", "MY DRAIN: {does: nothing}", r"my_kernels.yaml gemv:3: gives results, but answers nothing"),
+        ("mask: all}, takes", "mask: all}, gives: {results: [0, 0]}, takes", r"my_kernels.yaml gemv:1: gives results, but answers nothing"),
         ("times: tokens", "times: tokens - 1", r"nothing gave element 0 of results"),
     ):
         assert text.count(old) >= 1, old
