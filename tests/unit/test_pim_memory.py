@@ -64,4 +64,4 @@ def test_other_widths_and_impossible_refresh_are_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="leaves no time"):
         load_memory(tmp_path / "m.yaml")
-    assert set(memory_names()) == {"hbm3e_pim", "hbm3_attacc", "hbm3_duplex"}
+    assert set(memory_names()) == {"hbm3e_pim", "hbm3_attacc", "hbm3_duplex", "mono3d_l"}
