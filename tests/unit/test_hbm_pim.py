@@ -107,6 +107,22 @@ def test_jumping_over_idle_cycles_changes_nothing(monkeypatch):
     assert run(program) == jumped
 
 
+def test_all_pseudochannels_take_the_time_of_one():
+    one = elementwise("ADD", MEGA)
+    position = {"MEM RD": 3, "PIM RD": 3, "PIM WR": 3, "PIM CRF": 2, "PIM SET": 2, "PIM CLOSE": 2}
+    every = []
+    for line in one.lines:
+        words = line.split()
+        words[position[" ".join(words[:2])]] = "0xf"
+        every.append(" ".join(words))
+    memory = ProgramMemory(
+        standard="HBM2@hbm-pim", organization={"preset": "HBM2_PIM", "channel": 4}, timing={"preset": "HBM2_2000Mbps"}
+    )
+    result, alone = play_program(memory, "\n".join([*every, "PIM END", ""])), run(one)
+    assert result["memory_system_cycles"] == alone["memory_system_cycles"]
+    assert list(result["command_counts_by_channel"].values()) == 4 * [alone["command_counts_by_channel"][0]]
+
+
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="outputs come in multiples of 4096, inputs of 128"):
         gemv(4000, 4096)
