@@ -15,6 +15,21 @@ py::dict dict_of(const QueuedRun::Named& values) {
   return out;
 }
 
+py::dict dict_of(const SideResult& side) {
+  py::dict out;
+  out["cycles"] = side.cycles;
+  out["cycles_alone"] = side.cycles_alone;
+  out["requests"] = side.requests;
+  out["requests_alone"] = side.requests_alone;
+  out["slowdown"] = side.slowdown();
+  out["bytes"] = side.bytes;
+  out["commands"] = side.commands;
+  out["command_bus_share"] = side.command_bus_share;
+  out["longest_wait"] = side.longest_wait;
+  out["longest_wait_bound"] = side.bound == kNever ? py::object(py::none()) : py::int_(side.bound);
+  return out;
+}
+
 // Of the channels that did anything.
 py::dict run_queued(const std::string& path, const std::string& folder, const std::string& command_trace, bool strict, bool skip) {
   std::unique_ptr<QueuedRun> run;
@@ -34,6 +49,9 @@ py::dict run_queued(const std::string& path, const std::string& folder, const st
   out["stats"] = dict_of(run->result().totals);
   out["command_counts_by_channel"] = counts;
   out["cycle_stats_by_channel"] = cycles;
+  if (const auto& shared = run->shared()) {
+    out["sharing"] = py::dict(py::arg("policy") = shared->policy, py::arg("host") = dict_of(shared->sides[0]), py::arg("units") = dict_of(shared->sides[1]));
+  }
   out["text"] = run->statistics();
   out["warnings"] = run->warnings();
   return out;

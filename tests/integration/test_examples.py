@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+from moeram.hardware.cycle import load_core
+
 
 def test_the_readme_s_python(repository, tmp_path):
     """Ten lines of Python, run in an empty folder."""
@@ -25,3 +27,17 @@ def test_benchmarks_run(repository, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "M commands/s" in done.stdout
+
+
+def test_reads_beside_a_program(repository):
+    """The example of docs/pim.md: both sides are done, none faster than alone, and both bounds hold."""
+    core = load_core()
+    folder = repository / "examples" / "shared_pim"
+    result = core.run_queued(str(folder / "config.yaml"), folder=str(folder), strict=True)
+    host, units = result["sharing"]["host"], result["sharing"]["units"]
+    assert host["requests"] == 6000
+    assert result["command_counts_by_channel"][0]["MACAB"] == 40 * (32 + 16)
+    for side in (host, units):
+        assert side["slowdown"] >= 0.99
+        assert side["longest_wait"] <= side["longest_wait_bound"]
+    assert "units_slowdown" in result["text"]

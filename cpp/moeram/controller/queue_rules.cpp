@@ -6,6 +6,7 @@
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/controller/request.h"
 #include "moeram/dram/expression.h"
 
 namespace moeram {
@@ -66,6 +67,23 @@ QueueRules::Queue read_queue(const Params& entry, const std::string& name) {
   return queue;
 }
 
+// Reads and writes are the host's, everything else the units'; what computes keeps its place, so that opened rows are the host's.
+void find_sides(QueueRules& rules) {
+  rules.side.assign(rules.queues.size(), std::nullopt);
+  std::vector<bool> mixed(rules.queues.size(), false);
+  for (std::size_t kind = 0; kind < rules.queue_of_kind.size(); ++kind) {
+    if (rules.queue_of_kind[kind] < 0) continue;
+    const auto queue = static_cast<std::size_t>(rules.queue_of_kind[kind]);
+    const Side side = kind <= kWrite ? Side::host : Side::units;
+    mixed[queue] = mixed[queue] || (rules.side[queue] && *rules.side[queue] != side);
+    rules.side[queue] = side;
+  }
+  for (std::size_t queue = 0; queue < mixed.size(); ++queue) {
+    if (mixed[queue]) rules.side[queue] = std::nullopt;
+  }
+  if (rules.opened >= 0) rules.side[static_cast<std::size_t>(rules.opened)] = Side::host;
+}
+
 void read_queues(const Params& queues, const Spec& spec, QueueRules& rules) {
   const auto names = queues.keys();
   rules.queue_of_kind.assign(spec.requests.size(), -1);
@@ -88,12 +106,24 @@ void read_queues(const Params& queues, const Spec& spec, QueueRules& rules) {
       queue.refused_while.push_back(static_cast<int>(found - names.begin()));
     }
   }
+  find_sides(rules);
   if (rules.queues.empty()) queues.fail("at least one queue is expected");
   if ((rules.reading < 0) != (rules.writing < 0)) queues.fail("queues that take turns come as a pair, reading and writing");
   if (rules.refreshes < 0) queues.fail("one queue must take refreshes");
 }
 
 }  // namespace
+
+std::string why_not_shared(const QueueRules& rules) {
+  if (rules.guard_ignores_spans || rules.bus_passes_waiting_refresh || rules.keeps_by_last_choice) return "its faults are on (DRAM.faults: none)";
+  for (std::size_t queue = 0; queue < rules.queues.size(); ++queue) {
+    const std::string name = "queue '" + rules.queues[queue].name + "'";
+    if (rules.queues[queue].takes != QueueRules::Takes::requests) continue;
+    if (!rules.side[queue]) return name + " takes ordinary and computing requests";
+    if (*rules.side[queue] == Side::units && !rules.queues[queue].keeps && rules.opened >= 0) return name + " computes and does not keep what it opened rows for";
+  }
+  return "";
+}
 
 QueueRules read_queue_rules(const Params& section, const Spec& spec) {
   QueueRules rules;

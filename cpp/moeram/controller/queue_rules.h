@@ -1,10 +1,12 @@
 // How a queue-list controller behaves, as data: its queues in order of service, fences, completion and faults.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "moeram/base/params.h"
+#include "moeram/controller/sharing/sharing_policy.h"
 #include "moeram/dram/spec.h"
 
 namespace moeram {
@@ -27,6 +29,7 @@ struct QueueRules {
   std::vector<int> queue_of_kind;   // [request kind] -1: no queue takes it
   int opened = -1, refreshes = -1;  // positions of the queues with these parts
   int reading = -1, writing = -1;   // the queues that take turns
+  std::vector<std::optional<Side>> side;  // [queue] whose requests it takes; none: refreshes, or both sides'
 
   std::vector<bool> fence;          // [request kind] nothing but row commands passes it
   std::vector<bool> marker;         // [request kind] completes without a command, when all that was written before is done
@@ -44,6 +47,9 @@ struct QueueRules {
   bool keeps_by_last_choice = false;       // whether an opened request moves is decided by the last choice from another queue
   bool marks_number_in_group = false;      // open banks are counted by their number inside their group
 };
+
+// Why ordinary and computing requests cannot be arbitrated by a sharing policy here; empty: they can.
+std::string why_not_shared(const QueueRules& rules);
 
 // `section`: the key `controller` of the standard's file. Throws ConfigError.
 QueueRules read_queue_rules(const Params& section, const Spec& spec);

@@ -7,35 +7,42 @@ namespace moeram {
 
 QueuedController::Choice QueuedController::choose(int bus, int& looked_at) {
   Choice choice;
+  if (shares()) return choose_between_sides(bus, looked_at);
   bool mode_is_fresh = false;
   bool beyond_opened = false;
   for (std::size_t q = 0; q < queues_.size() && choice.queue < 0; ++q) {
     const auto& rule = rules_.queues[q];
-    RunQueue& queue = queues_[q];
     if (!turn_allows(rule, mode_is_fresh)) continue;
     if (!beyond_opened && static_cast<int>(q) != rules_.opened) {
       beyond_opened = true;
       kept_choice_ = false;
     }
-    int run = -1;
-    if (rule.chooser == QueueRules::Chooser::head) {
-      if (queue.empty()) continue;
-      evaluate(queue);
-      run = 0;
-      if (rules_.bus_passes_waiting_refresh && !admissible(queue.runs().front().next_command, bus)) continue;
-    } else {
-      run = best_run(queue);
-    }
-    looked_at = run < 0 ? -1 : queue.runs()[static_cast<std::size_t>(run)].next_command;
-    if (run >= 0 && queue.runs()[static_cast<std::size_t>(run)].ready_at <= now_ && admissible(looked_at, bus)) {
-      choice = {static_cast<int>(q), static_cast<std::size_t>(run), looked_at};
-      if (static_cast<int>(q) != rules_.opened) kept_choice_ = rule.keeps;
-    } else if (rule.blocks && !queue.empty()) {
-      return {};
-    }
+    if (!look_into(static_cast<int>(q), bus, choice, looked_at)) return {};
   }
   if (choice.queue >= 0 && closes_a_row_in_use(choice)) return {};
   return choice;
+}
+
+// Chooses from one queue if its best request is ready; false: it blocks what is behind it.
+bool QueuedController::look_into(int number, int bus, Choice& choice, int& looked_at) {
+  const auto& rule = rules_.queues[static_cast<std::size_t>(number)];
+  RunQueue& queue = queue_at(number);
+  int best = -1;
+  if (rule.chooser == QueueRules::Chooser::head) {
+    if (queue.empty()) return true;
+    evaluate(queue);
+    best = 0;
+    if (rules_.bus_passes_waiting_refresh && !admissible(queue.runs().front().next_command, bus)) return true;
+  } else if (number == rules_.opened && sharing_ != nullptr && !queue_at(rules_.refreshes).empty()) {
+    best = first_due(queue);
+  } else {
+    best = best_run(queue);
+  }
+  looked_at = best < 0 ? -1 : queue.runs()[static_cast<std::size_t>(best)].next_command;
+  if (best < 0 || queue.runs()[static_cast<std::size_t>(best)].ready_at > now_ || !admissible(looked_at, bus)) return !rule.blocks || queue.empty();
+  choice = {number, static_cast<std::size_t>(best), looked_at};
+  if (number != rules_.opened) kept_choice_ = rule.keeps;
+  return true;
 }
 
 bool QueuedController::admissible(int command, int bus) const {
@@ -55,6 +62,7 @@ bool QueuedController::write_mode_after() const {
 bool QueuedController::turns_are_reached() const {
   for (std::size_t q = 0; q < queues_.size(); ++q) {
     if (rules_.queues[q].turn != QueueRules::Turn::always) return true;
+    if (shares() && rules_.side[q]) continue;
     if (rules_.queues[q].blocks && !queues_[q].empty()) return false;
   }
   return false;
@@ -75,6 +83,8 @@ bool QueuedController::turn_allows(const QueueRules::Queue& queue, bool& mode_is
 // A fence that has come to the head costs nothing; one a search goes.
 bool QueuedController::drop_leading_fence(RunQueue& queue) {
   if (queue.empty() || !rules_.fence[static_cast<std::size_t>(queue.runs().front().kind)]) return false;
+  if (queue.front(0).source < 0) --sent_waiting_;
+  complete_for_side(static_cast<std::size_t>(&queue - queues_.data()), 1);
   queue.pop_front(0);
   quiet_ = false;
   return true;
@@ -107,6 +117,18 @@ int QueuedController::best_run(RunQueue& queue) {
     }
   }
   return static_cast<int>(best);
+}
+
+// The first run whose row is open, a ready one if there is any: what the other side closed is not opened again before a refresh.
+int QueuedController::first_due(RunQueue& queue) {
+  evaluate(queue);
+  int first = -1;
+  for (std::size_t i = 0; i < queue.runs().size(); ++i) {
+    if (!queue.runs()[i].due()) continue;
+    if (queue.runs()[i].ready_at <= now_) return static_cast<int>(i);
+    if (first < 0) first = static_cast<int>(i);
+  }
+  return first;
 }
 
 // Its command is no access to an open row, and another request of the queue hits the row of that bank.
@@ -147,7 +169,7 @@ bool QueuedController::closes_a_row_in_use(const Choice& choice) {
   }
   for (int q = 0; q <= choice.queue; ++q) {
     const bool holds = q == rules_.opened || (rules_.queues[static_cast<std::size_t>(q)].keeps && q < choice.queue);
-    if (!holds) continue;
+    if (!holds || (shares() && rules_.side[static_cast<std::size_t>(q)] != rules_.side[static_cast<std::size_t>(choice.queue)])) continue;
     RunQueue& queue = queue_at(q);
     evaluate(queue);
     for (std::size_t run = 0; run < queue.runs().size(); ++run) {

@@ -26,6 +26,8 @@ QueuedController::QueuedController(const Spec& spec, const QueueRules& rules, in
       queues_(make_queues(rules, spec.column_level)),
       marked_open_(static_cast<std::size_t>(spec.banks()), false) {
   for (std::size_t command = 0; command < spec.commands.size(); ++command) {
+    const auto asks = [&](const auto& level) { return level[command] != Prerequisite::none; };
+    needs_banks_.push_back(device_.changes_state(static_cast<int>(command)) || std::any_of(spec.prerequisites.begin(), spec.prerequisites.end(), asks));
     bool alike = !device_.changes_state(static_cast<int>(command)) && spec.commands[command].apply_later < 0;
     for (const auto& level : spec.rows) {
       alike = alike && std::all_of(level[command].begin(), level[command].end(), [](const TimingRow& row) { return row.window == 1; });
@@ -33,6 +35,7 @@ QueuedController::QueuedController(const Spec& spec, const QueueRules& rules, in
     repeats_alike_.push_back(alike);
   }
   statistics_.issued.assign(spec.commands.size(), 0);
+  for (auto& side : statistics_.sides) side.issued.assign(spec.commands.size(), 0);
   statistics_.cycles.assign(spec.requests.size(), 0);
   statistics_.completed.assign(spec.requests.size(), 0);
 }
@@ -40,7 +43,8 @@ QueuedController::QueuedController(const Spec& spec, const QueueRules& rules, in
 bool QueuedController::accepts(int kind) const {
   const int number = rules_.queue_of_kind[static_cast<std::size_t>(kind)];
   for (const int other : rules_.queues[static_cast<std::size_t>(number)].refused_while) {
-    if (!queue_at(other).empty()) return false;
+    const bool of_the_other_side = rules_.side[static_cast<std::size_t>(other)] != rules_.side[static_cast<std::size_t>(number)];
+    if (!queue_at(other).empty() && !(sharing_ != nullptr && of_the_other_side)) return false;
   }
   if (kind == kRead && rules_.writing >= 0 && !queue_at(rules_.writing).empty() && rules_.forwards_any_write) return true;
   return !queue_at(number).full();
@@ -62,15 +66,31 @@ bool QueuedController::send(Request request) {
   if (request.kind == kRead && forwarded(request)) {
     request.depart = now_ + 1;
     ++statistics_.completed[kind];
-    pending_.push_back(request);
+    if (request.source < 0) {
+      pending_.push_back(request);
+    } else {
+      fed_done_ = std::max(fed_done_, request.depart);
+      ++statistics_.fed;
+    }
     quiet_ = false;
     return true;
   }
   if (!accepts(request.kind)) return false;
-  if (nothing_waits()) last_progress_ = now_;
-  queue_at(rules_.queue_of_kind[kind]).push(request, rules_.fence[kind] || rules_.marker[kind]);
+  if (nothing_sent_waits()) last_progress_ = now_;
+  const int number = rules_.queue_of_kind[kind];
+  arrived(number, 1, request.source < 0);
+  queue_at(number).push(request, rules_.fence[kind] || rules_.marker[kind]);
   quiet_ = false;
   return true;
+}
+
+// Requests that are about to enter a queue.
+void QueuedController::arrived(int queue, int count, bool sent) {
+  if (sent) sent_waiting_ += count;
+  const auto side = rules_.side[static_cast<std::size_t>(queue)];
+  if (!side) return;
+  if (waiting_[index_of(*side)] == 0) unserved_since_[index_of(*side)] = now_;
+  waiting_[index_of(*side)] += count;
 }
 
 // A read of what waits to be written is answered from there.
@@ -105,6 +125,7 @@ void QueuedController::tick() {
   }
   complete_one();
   refresh_->tick(now_, *this);
+  if (feed_ != nullptr) take_fed();
   int looked_at = -1;
   const Choice choice = choose(kAnyBus, looked_at);
   if (choice.queue >= 0) issue(choice);
@@ -116,7 +137,7 @@ void QueuedController::tick() {
     const Choice second = choose(bus, looked_at);
     if (second.queue >= 0) issue(second);
   }
-  if (choice.queue < 0 && nothing_waits() && now_ >= writes_done_) ++statistics_.idle;
+  if (choice.queue < 0 && nothing_waits() && now_ >= all_done()) ++statistics_.idle;
   ++(marked_count_ > 0 ? statistics_.row_open : statistics_.rows_closed);
 }
 
@@ -150,6 +171,7 @@ void QueuedController::issue(const Choice& choice) {
   ++version_;
   if (device_.changes_state(command)) ++state_version_;
   ++statistics_.issued[static_cast<std::size_t>(command)];
+  count_for_side(static_cast<std::size_t>(choice.queue), command, 1);
   if (facts.opening || facts.closing) count_open_rows(command, request.address);
   if (command == request.final_command) {
     finish(choice, request);
@@ -164,13 +186,20 @@ void QueuedController::finish(const Choice& choice, Request& request) {
   const bool marker = rules_.marker[kind];
   if (!marker) statistics_.cycles[kind] += now_ - (request.first_command - 1);
   ++statistics_.completed[kind];
+  complete_for_side(static_cast<std::size_t>(choice.queue), 1);
   request.depart = now_ + (marker ? 0 : rules_.latency[static_cast<std::size_t>(request.final_command)]);
-  if (rules_.replies[kind] || marker) {
-    pending_.push_back(request);
+  if (request.source >= 0) {
+    fed_done_ = std::max(fed_done_, request.depart);
+    ++statistics_.fed;
   } else {
-    writes_done_ = std::max(writes_done_, request.depart);
+    if (rules_.queues[static_cast<std::size_t>(choice.queue)].takes != QueueRules::Takes::refreshes) --sent_waiting_;
+    if (rules_.replies[kind] || marker) {
+      pending_.push_back(request);
+    } else {
+      writes_done_ = std::max(writes_done_, request.depart);
+    }
+    last_progress_ = now_;
   }
-  last_progress_ = now_;
   queue_at(choice.queue).pop_front(choice.run);
 }
 
@@ -206,9 +235,7 @@ bool QueuedController::nothing_waits() const {
   return true;
 }
 
-bool QueuedController::drained() const {
-  return nothing_waits() && (rules_.opened < 0 || queue_at(rules_.opened).empty()) && now_ >= writes_done_;
-}
+bool QueuedController::drained() const { return nothing_sent_waits() && now_ >= writes_done_; }
 
 Cycle QueuedController::next_event() {
   if (!quiet_ && write_mode_after() != write_mode_ && turns_are_reached()) return now_ + 1;
@@ -217,6 +244,7 @@ Cycle QueuedController::next_event() {
     const Request& first = pending_.front();
     next = std::min(next, rules_.marker[static_cast<std::size_t>(first.kind)] ? std::max(first.depart, writes_done_ + 1) : first.depart);
   }
+  next = std::min(next, next_fed());
   for (RunQueue& queue : queues_) {
     if (queue.empty()) continue;
     if (rules_.fence[static_cast<std::size_t>(queue.runs().front().kind)]) return now_ + 1;
@@ -229,11 +257,12 @@ Cycle QueuedController::next_event() {
       }
     }
   }
+  if (shares()) next = std::min(next, next_sharing_event());
   return std::max(next, now_ + 1);
 }
 
 void QueuedController::pass(Cycle cycles) {
-  if (nothing_waits()) statistics_.idle += std::max<Cycle>(now_ + cycles - std::max(now_, writes_done_ - 1), 0);
+  if (nothing_waits()) statistics_.idle += std::max<Cycle>(now_ + cycles - std::max(now_, all_done() - 1), 0);
   (marked_count_ > 0 ? statistics_.row_open : statistics_.rows_closed) += cycles;
   now_ += cycles;
 }
@@ -264,7 +293,9 @@ Cycle QueuedController::run_until_drained() {
 // To the end of the next tick that may do something.
 void QueuedController::step() {
   Cycle next = next_event();
-  if (now_ < writes_done_) next = std::min(next, writes_done_);
+  for (const Cycle done : {writes_done_, fed_done_}) {
+    if (now_ < done) next = std::min(next, done);
+  }
   if (next == kNever) throw EngineError("channel " + std::to_string(channel_) + ", cycle " + std::to_string(now_) + ": nothing can happen any more; " + blocked_request());
   if (skip_) pass(next - 1 - now_);
   tick();
@@ -272,8 +303,9 @@ void QueuedController::step() {
 }
 
 void QueuedController::watch() const {
-  if (now_ - last_progress_ <= kPatience || nothing_waits()) return;
-  throw EngineError("channel " + std::to_string(channel_) + ", cycle " + std::to_string(now_) + ": commands are issued, but no request was completed for " +
+  if (now_ - last_progress_ <= kPatience || nothing_sent_waits()) return;
+  const std::string who = sharing_ != nullptr && feed_ != nullptr ? "of the program (" + sharing_->name() + ") " : "";
+  throw EngineError("channel " + std::to_string(channel_) + ", cycle " + std::to_string(now_) + ": commands are issued, but no request " + who + "was completed for " +
                     std::to_string(kPatience) + " cycles; " + blocked_request());
 }
 

@@ -6,6 +6,7 @@
 // only commands of the other bus count.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -14,7 +15,9 @@
 #include "moeram/controller/memory_port.h"
 #include "moeram/controller/queue_rules.h"
 #include "moeram/controller/refresh/refresh_manager.h"
+#include "moeram/controller/request_feed.h"
 #include "moeram/controller/run_queue.h"
+#include "moeram/controller/sharing/sharing_policy.h"
 #include "moeram/dram/device.h"
 
 namespace moeram {
@@ -25,6 +28,13 @@ struct QueuedStatistics {
   std::vector<std::int64_t> completed;     // [request kind]
   Cycle idle = 0;                          // nothing queued and nothing on its way
   Cycle row_open = 0, rows_closed = 0;     // cycles with and without an open row
+  struct OfSide {
+    std::vector<std::int64_t> issued;      // [command] for its requests
+    std::int64_t completed = 0;
+    Cycle longest_wait = 0;                // in which it waited without completing a request
+  };
+  std::array<OfSide, 2> sides;             // [side]
+  std::int64_t fed = 0;                    // requests of the feed that have had their final command
 };
 
 class QueuedController : public MemoryPort {
@@ -54,9 +64,25 @@ class QueuedController : public MemoryPort {
   // Runs until nothing is queued or on its way.
   Cycle run_until_drained();
 
+  // Ordinary and computing requests beside each other as this policy has it, instead of the declared order and exclusions. The policy
+  // must outlive the controller. Throws ConfigError where the rules do not allow it (why_not_shared).
+  void share_by(const SharingPolicy* policy);
+  SharingLimits sharing_limits() const { return sharing_limits(spec_, rules_); }
+  static SharingLimits sharing_limits(const Spec& spec, const QueueRules& rules);
+  // Within so many cycles a waiting side completes a request, refreshes counted; kNever: no promise. Only with a sharing policy.
+  Cycle sharing_bound(Side side) const;
+  // Takes ordinary requests from there too; drained() does not wait for them. The feed must outlive the controller.
+  void take_from(RequestFeed* feed) { feed_ = feed; }
+  // Runs until the feed has ended and its last datum is there; returns that cycle.
+  Cycle run_until_fed();
+
+  // Everything that decides what comes, relative to now() and to where a stream stands; the listeners' own apart.
+  std::vector<std::int64_t> canonical(const Frame& frame) const;
+  std::vector<std::int64_t> canonical() const { return canonical(Frame(spec_, spec_.bank_level)); }
+
   // Without it every cycle is a tick; the results are the same.
   void set_skip(bool skip) { skip_ = skip; }
-  bool drained() const;  // requests of users only: a waiting refresh is none
+  bool drained() const;  // requests that were sent: a waiting refresh is none, nor is what comes from the feed
   // The state relative to now, with the time to the next refresh; empty unless all rows are closed and nothing at all is queued.
   std::vector<std::int64_t> canonical_at_rest() const;
   void set_read_sink(ReadSink* sink) { sink_ = sink; }
@@ -78,8 +104,25 @@ class QueuedController : public MemoryPort {
   static constexpr int kNoBus = -1;
 
   Choice choose(int bus, int& looked_at);
+  bool look_into(int queue, int bus, Choice& choice, int& looked_at);
+  // With a sharing policy (queued_sharing.cpp).
+  bool shares() const { return sharing_ != nullptr && queue_at(rules_.refreshes).empty(); }
+  bool is_of(std::size_t queue, Side side) const { return rules_.side[queue] && *rules_.side[queue] == side; }
+  bool has_turn(std::size_t queue) const;
+  SideStates side_states() const;
+  Choice choose_between_sides(int bus, int& looked_at);
+  Choice harmless_choice(Side side, int bus);
+  bool harms(const Choice& choice, Side first);
+  bool makes_later(const Choice& choice, const RunQueue& queue, std::size_t run);
+  Cycle next_sharing_event() const;
+  void count_for_side(std::size_t queue, int command, std::int64_t times);
+  void complete_for_side(std::size_t queue, std::int64_t times);
+  void arrived(int queue, int count, bool sent);
+  void take_fed();
+  Cycle next_fed() const;
   bool admissible(int command, int bus) const;
   int best_run(RunQueue& queue);
+  int first_due(RunQueue& queue);
   bool protected_by_a_hit(const RunQueue& queue, std::size_t run) const;
   bool drop_leading_fence(RunQueue& queue);
   bool turn_allows(const QueueRules::Queue& queue, bool& mode_is_fresh);
@@ -94,6 +137,8 @@ class QueuedController : public MemoryPort {
   void complete_one();
   void count_open_rows(int command, const Address& address);
   bool nothing_waits() const;
+  bool nothing_sent_waits() const { return sent_waiting_ == 0 && pending_.empty(); }
+  Cycle all_done() const { return std::max(writes_done_, fed_done_); }
   void pass(Cycle cycles);
   void prepare(Request& request) const;
   bool streams_alone(int number);
@@ -112,7 +157,14 @@ class QueuedController : public MemoryPort {
   std::unique_ptr<RefreshManager> refresh_;
   std::vector<RunQueue> queues_;
   std::deque<Request> pending_;   // reported completions in order
-  Cycle writes_done_ = 0;         // when all that is not reported has completed
+  Cycle writes_done_ = 0;         // when all that was sent and is not reported has completed
+  std::int64_t sent_waiting_ = 0; // requests that were sent and not yet issued to their end
+  const SharingPolicy* sharing_ = nullptr;
+  RequestFeed* feed_ = nullptr;
+  Cycle fed_done_ = 0;            // when the last datum of the feed so far is there
+  std::array<Cycle, 2> unserved_since_{};  // [side]
+  std::array<std::int64_t, 2> waiting_{};  // [side] requests in its queues
+  std::vector<bool> needs_banks_;  // [command] asks for or changes the state of banks
   bool write_mode_ = false;
   bool kept_choice_ = false;      // the last choice beyond the opened rows came from a queue that keeps its requests
   bool mode_ = false;

@@ -21,7 +21,8 @@ Cycle QueuedController::send_run(Request request, int count) {
   while (true) {
     run_until_accepts(request.kind);
     const int taken = std::min(count, queue.room());
-    if (nothing_waits()) last_progress_ = now_;
+    if (nothing_sent_waits()) last_progress_ = now_;
+    arrived(number, taken, true);
     request.arrive = now_;
     queue.push(request, taken, false);
     quiet_ = false;
@@ -40,7 +41,7 @@ bool QueuedController::streams_alone(int number) {
     if (q != number && !queue_at(q).empty()) return false;
   }
   RunQueue& queue = queue_at(number);
-  if (queue.empty() || !pending_.empty() || !skip_) return false;
+  if (queue.empty() || !pending_.empty() || !skip_ || sharing_ != nullptr || (feed_ != nullptr && !feed_->finished())) return false;
   evaluate(queue);
   const RunQueue::Run& run = queue.runs().front();
   const auto command = static_cast<std::size_t>(run.final_command);
@@ -60,6 +61,7 @@ bool QueuedController::stream(int number, int& waiting) {
   if (at >= limit) return false;
   pass(at - now_);
   issue({number, 0, command});
+  arrived(number, 1, true);
   queue.extend_last();
   --waiting;
   if (waiting == 0 || !listeners_.empty() || !streams_alone(number) || queue.runs().front().final_command != command) return true;
@@ -76,6 +78,9 @@ bool QueuedController::stream(int number, int& waiting) {
   statistics_.issued[static_cast<std::size_t>(command)] += more;
   statistics_.cycles[kind] += more;
   statistics_.completed[kind] += more;
+  count_for_side(static_cast<std::size_t>(number), command, more);
+  complete_for_side(static_cast<std::size_t>(number), more);  // and as many come in behind
+  waiting_[index_of(Side::units)] += more;
   writes_done_ = std::max(writes_done_, now_ + rules_.latency[static_cast<std::size_t>(command)]);
   last_progress_ = now_;
   for (Cycle i = 0; i < more; ++i) queue.extend_last();

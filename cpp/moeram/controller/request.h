@@ -15,7 +15,7 @@ struct Request {
   std::int64_t byte_address = -1;
   Address address{};          // channel first
   int kind = -1;
-  int source = -1;            // core, -1 if none
+  int source = -1;            // core, -1 if none; of a controller of queues: 0 if it took the request from its feed
   int final_command = -1;
   int bank = -1;              // flat in the channel, -1 with wildcards
   bool counted = false;       // its row result stands in the statistics

@@ -64,8 +64,15 @@ class RunQueue {
   }
   template <class Visit>
   void for_each(Visit visit) const {
+    for_each_slot([&](const Request& request, int) { visit(request); });
+  }
+  // With the number of requests in the slot, for as many columns from the visited one's on.
+  template <class Visit>
+  void for_each_slot(Visit visit) const {
     for (const Run& run : runs_) {
-      for (int slot = run.first; slot >= 0; slot = slots_[static_cast<std::size_t>(slot)].next) visit(slots_[static_cast<std::size_t>(slot)].request);
+      for (int slot = run.first; slot >= 0; slot = slots_[static_cast<std::size_t>(slot)].next) {
+        visit(slots_[static_cast<std::size_t>(slot)].request, slots_[static_cast<std::size_t>(slot)].count);
+      }
     }
   }
 

@@ -47,6 +47,11 @@ class Device {
   void issue(int command, const Address& address, int bank, Cycle now);
   void issue(int command, const Address& address, Cycle now) { issue(command, address, bank_of(address), now); }
 
+  // The earliest cycle that issuing a command now would leave to another one; 0 if it does not hold it back.
+  Cycle earliest_after(int command, const Address& issued, int following, const Address& held, Cycle now) const {
+    return timing_.earliest_after(command, issued, following, held, now);
+  }
+
   // Has issuing it an effect on the state of banks, and on that of the addressed bank alone?
   bool changes_state(int command) const { return deepest_action_[static_cast<std::size_t>(command)] >= 0; }
   bool changes_only_its_bank(int command) const { return bank_action_[static_cast<std::size_t>(command)].has_value(); }

@@ -145,6 +145,36 @@ Cycle Timing::ready_below(int level, int node, int command, const Address& addre
   return latest;
 }
 
+Cycle Timing::earliest_after(int command, const Address& issued, int following, const Address& held, Cycle now) const {
+  // Down to which level do both name the same nodes, and which?
+  int shared = 0, node = 0;
+  std::int32_t nodes[kMaxLevels] = {};
+  for (int level = 1; level < levels_; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    if (issued[l] != held[l] && issued[l] >= 0 && held[l] >= 0) break;
+    node = node * spec_.counts[l] + std::max({issued[l], held[l], 0});
+    nodes[level] = node;
+    shared = level;
+  }
+  Cycle latest = 0;
+  for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
+    if (block.level > shared + 1) break;
+    const bool beside = block.level == shared + 1;
+    for (const auto& rows : rows_) {
+      for (int i = beside ? block.windows_end : block.begin; i < (beside ? block.siblings_end : block.windows_end); ++i) {
+        if (rows[static_cast<std::size_t>(i)].following != following) continue;
+        Cycle from = now;
+        if (const int window = windows_[static_cast<std::size_t>(i)]; window > 1 && !beside) {
+          from = history_[static_cast<std::size_t>(block.history + nodes[block.level] * block.window + window - 2)];
+          if (from == kNeverIssued) continue;
+        }
+        latest = std::max(latest, from + rows[static_cast<std::size_t>(i)].latency);
+      }
+    }
+  }
+  return latest;
+}
+
 void Timing::canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const {
   // A limit that has passed and one never set say the same; so does a history entry older than every row that could use it.
   for (int level = 0; level < levels_; ++level) {

@@ -47,6 +47,9 @@ class Timing {
   // The same for an address with wildcards: the latest of all nodes that it names.
   Cycle ready_below(int command, const Address& address) const { return ready_below(0, 0, command, address); }
 
+  // The earliest cycle that issuing `command` now would leave to `following`; 0 if it does not hold it back.
+  Cycle earliest_after(int command, const Address& issued, int following, const Address& held, Cycle now) const;
+
   // Relative to `now`, nodes in the order of the frame.
   void canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const;
 

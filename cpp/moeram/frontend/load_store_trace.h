@@ -18,6 +18,9 @@ class LoadStoreTrace : public FrontEnd {
     return refused_ && memory.version() == refused_version_ ? kNever : 0;
   }
   void pass(RequestTarget& memory, std::int64_t ticks) override;
+  std::size_t size() const { return entries_.size(); }
+  int kind(std::size_t number) const { return entries_[number].kind(); }
+  std::int64_t address(std::size_t number) const { return entries_[number].address(); }
   Component describe() const override { return {"Frontend", "LoadStoreTrace", "", {}, {}}; }
 
  private:

@@ -35,7 +35,7 @@ const std::map<std::string, Dialect>& dialects() {
         {"HBM3-PIM", "HBM3-PIM-Custom"}, "HBM3TraceRecorder"}},
       {"AiMDRAM",
        {"AiMTrace", {{"GDDR6", "GDDR6@aim"}}, "AiM", "FRFCFS", {{"AllBank", "AllBank"}, {"No", "None"}},
-        {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"}, ""}}};
+        {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}, ""}}};
   return all;
 }
 
@@ -58,17 +58,45 @@ std::string standard_of(const Params& dram, const Dialect& dialect) {
 }  // namespace
 
 QueuedMemory::QueuedMemory(const Standard& standard, const DeviceOptions& options, const std::string& refresh, double low_mark, double high_mark)
-    : spec_(std::make_unique<Spec>(resolve(standard, options))) {
+    : spec_(std::make_shared<Spec>(resolve(standard, options))), refresh_(refresh) {
   const auto section = standard.sections.find("controller");
   if (section == standard.sections.end()) {
     throw ConfigError(spec_->standard + "@" + spec_->edition + " says nothing of a controller; a standard for these runs has a section 'controller'");
   }
-  rules_ = std::make_unique<QueueRules>(read_queue_rules(section->second, *spec_));
+  rules_ = std::make_shared<QueueRules>(read_queue_rules(section->second, *spec_));
   rules_->low_mark = low_mark;
   rules_->high_mark = high_mark;
+  make_channels();
+}
+
+void QueuedMemory::make_channels() {
   for (int channel = 0; channel < spec_->counts[0]; ++channel) {
-    channels_.push_back(std::make_unique<QueuedController>(*spec_, *rules_, channel, refresh));
+    channels_.push_back(std::make_unique<QueuedController>(*spec_, *rules_, channel, refresh_));
+    if (sharing_ != nullptr) channels_.back()->share_by(sharing_.get());
   }
+}
+
+void QueuedMemory::share_by(const SharingOptions& options) {
+  sharing_ = make_sharing_policy(options, QueuedController::sharing_limits(*spec_, *rules_));
+  for (auto& channel : channels_) channel->share_by(sharing_.get());
+}
+
+void QueuedMemory::take_from(const std::vector<std::unique_ptr<RequestFeed>>& feeds) {
+  for (std::size_t i = 0; i < channels_.size(); ++i) channels_[i]->take_from(feeds[i].get());
+}
+
+void QueuedMemory::set_skip(bool skip) {
+  for (auto& channel : channels_) channel->set_skip(skip);
+}
+
+std::unique_ptr<QueuedMemory> QueuedMemory::again() const {
+  std::unique_ptr<QueuedMemory> memory(new QueuedMemory);
+  memory->spec_ = spec_;
+  memory->rules_ = rules_;
+  memory->sharing_ = sharing_;
+  memory->refresh_ = refresh_;
+  memory->make_channels();
+  return memory;
 }
 
 void QueuedMemory::record_commands(const std::string& prefix) {
@@ -116,6 +144,10 @@ void QueuedRun::read_memory(const Params& config) {
     warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + memory_->spec().standard + "@" + memory_->spec().edition +
                         ", as in the simulator that it follows");
   }
+  if (const auto sharing = controller.optional_child("Sharing")) {
+    const SharingOptions wanted = read_sharing(*sharing);
+    at_place(*sharing, [&] { return memory_->share_by(wanted), 0; });
+  }
   // Where plug-ins are never called they stay unread and become a warning.
   for (const auto& entry : dialect.recorder.empty() ? std::vector<Params>{} : controller.list("plugins")) {
     implementation_of(entry, "ControllerPlugin", {dialect.recorder});
@@ -136,10 +168,17 @@ void QueuedRun::read_frontend(const Params& config) {
   }
   const auto section = standard_->sections.find("instructions");
   if (section == standard_->sections.end()) throw ConfigError(memory_->spec().standard + "@" + memory_->spec().edition + " has no section 'instructions'");
+  if (const auto host = frontend.optional_child("Host")) {
+    if (memory_->sharing() == nullptr) host->fail("ordinary requests beside a program need MemorySystem.Controller.Sharing");
+    host_ = std::make_unique<HostTraffic>(*host, memory_->spec(), *mapper_, folder_);
+  }
   const std::string path = in_folder(folder_, frontend.text("path"));
   if (dialect_ == "PIMDRAM") {
     auto trace = std::make_shared<OperationTrace>(path, section->second, memory_->spec(), *mapper_);
-    play_ = [this, trace] { return play_operations(*trace); };
+    play_ = [this, trace](QueuedMemory& memory) {
+      OperationTrace from_the_start = *trace;
+      return play_operations(from_the_start, memory);
+    };
     return;
   }
   const std::string delimiter = frontend.text("delimiter", " ");
@@ -150,12 +189,12 @@ void QueuedRun::read_frontend(const Params& config) {
   set_ = std::make_unique<InstructionSet>(
       read_instruction_set(section->second, unit == standard_->sections.end() ? std::nullopt : std::optional(unit->second), memory_->spec()));
   trace_ = read_instruction_trace(path, *set_, delimiter.front());
-  play_ = [this, ratio] { return play_instructions(*set_, trace_, *memory_, ratio_, ratio); };
+  play_ = [this, ratio](QueuedMemory& memory) { return play_instructions(*set_, trace_, memory, ratio_, ratio); };
 }
 
 // Accepted requests by kind; fences are not counted.
-QueuedResult QueuedRun::play_operations(RequestSource& source) {
-  const StreamResult stream = run_stream(source, memory_->channels(), ratio_);
+QueuedResult QueuedRun::play_operations(RequestSource& source, QueuedMemory& memory) const {
+  const StreamResult stream = run_stream(source, memory.channels(), ratio_);
   QueuedResult result;
   result.cycles = stream.cycles;
   const auto& requests = memory_->spec().requests;
@@ -178,9 +217,21 @@ void QueuedRun::open_plugins(const Params& controller) {
 }
 
 void QueuedRun::run(bool skip) {
-  for (auto& channel : memory_->channels()) channel->set_skip(skip);
-  result_ = play_();
+  memory_->set_skip(skip);
+  if (host_ != nullptr) {
+    run_both(skip);
+  } else {
+    result_ = play(*memory_);
+  }
   memory_->finish();
+}
+
+// Where the sides do not exclude each other, a program's end may come before the ordinary requests that it sent.
+QueuedResult QueuedRun::play(QueuedMemory& memory) const {
+  QueuedResult result = play_(memory);
+  if (memory.sharing() == nullptr) return result;
+  for (auto& channel : memory.channels()) result.cycles = std::max(result.cycles, channel->run_until_drained());
+  return result;
 }
 
 void QueuedRun::lower(const ProgramCheck::Sink& sink) const {
@@ -192,6 +243,38 @@ void QueuedRun::lower(const ProgramCheck::Sink& sink) const {
 Turns QueuedRun::run_turns(std::int64_t most, bool fold) {
   if (!set_) throw ConfigError("turns are of a trace of instructions; " + dialect_ + " has none");
   return play_turns(*set_, trace_, *memory_, most, fold);
+}
+
+void QueuedRun::run_both(bool skip) {
+  feeds_ = host_->feeds();
+  memory_->take_from(feeds_);
+  result_ = play(*memory_);
+  Cycle program_end = 0, host_end = 0;
+  for (auto& channel : memory_->channels()) program_end = std::max(program_end, channel->now());
+  for (auto& channel : memory_->channels()) host_end = std::max(host_end, host_->endless() ? channel->now() : channel->run_until_fed());
+  shared_ = describe_together(*memory_, program_end, host_end);
+  run_alone(skip, program_end);
+}
+
+// The program and the host's requests once more, each on a memory of its own.
+void QueuedRun::run_alone(bool skip, Cycle together) {
+  const auto units = memory_->again(), host = memory_->again();
+  units->set_skip(skip);
+  play(*units);
+  SideResult& of_units = shared_->sides[index_of(Side::units)];
+  for (const auto& channel : units->channels()) {
+    of_units.cycles_alone = std::max(of_units.cycles_alone, channel->now());
+    of_units.requests_alone += channel->statistics().sides[index_of(Side::units)].completed;
+  }
+  const auto feeds = host_->feeds();
+  host->set_skip(skip);
+  host->take_from(feeds);
+  SideResult& of_host = shared_->sides[index_of(Side::host)];
+  for (const auto& channel : host->channels()) {
+    if (host_->endless()) channel->run_until(together);
+    of_host.cycles_alone = std::max(of_host.cycles_alone, host_->endless() ? together : channel->run_until_fed());
+    of_host.requests_alone += channel->statistics().fed;
+  }
 }
 
 QueuedRun::Named QueuedRun::command_counts(const QueuedController& channel) const {
@@ -228,6 +311,11 @@ std::string QueuedRun::statistics() const {
     for (const auto& [name, value] : command_counts(*channel)) out.add("num_" + name + "_commands", value);
     for (const auto& [name, value] : cycle_statistics(*channel)) out.add(name, value);
     system.children.push_back(out);
+  }
+  if (shared_) {
+    Component sharing{"Sharing", shared_->policy, "", {}, {}};
+    add_to(sharing, *shared_, spec.tck_ps);
+    system.children.push_back(sharing);
   }
   return to_text(system) + "\n";
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "moeram/mapping/address_mapper.h"
 #include "moeram/system/instruction_turns.h"
 #include "moeram/system/memory_system.h"
+#include "moeram/system/shared_run.h"
 #include "moeram/system/simulator_run.h"
 
 namespace moeram {
@@ -34,13 +36,25 @@ class QueuedMemory {
   const QueueRules& rules() const { return *rules_; }
   std::vector<std::unique_ptr<QueuedController>>& channels() { return channels_; }
   const std::vector<std::unique_ptr<QueuedController>>& channels() const { return channels_; }
+  // Throws ConfigError: an unknown policy, or a controller whose rules exclude it.
+  void share_by(const SharingOptions& options);
+  const SharingPolicy* sharing() const { return sharing_.get(); }
+  // Each channel takes its own feed.
+  void take_from(const std::vector<std::unique_ptr<RequestFeed>>& feeds);
+  void set_skip(bool skip);
+  // The same before its first cycle, without listeners and feeds.
+  std::unique_ptr<QueuedMemory> again() const;
   // "<prefix>.ch<i>" for every channel.
   void record_commands(const std::string& prefix);
   void finish();  // of all listeners
 
  private:
-  std::unique_ptr<Spec> spec_;
-  std::unique_ptr<QueueRules> rules_;
+  QueuedMemory() = default;
+  void make_channels();
+  std::shared_ptr<const Spec> spec_;
+  std::shared_ptr<QueueRules> rules_;
+  std::shared_ptr<const SharingPolicy> sharing_;
+  std::string refresh_;
   std::vector<std::unique_ptr<QueuedController>> channels_;
 };
 
@@ -61,11 +75,16 @@ class QueuedRun : public SimulatorRun {
   Named command_counts(const QueuedController& channel) const;   // commands that were issued
   Named cycle_statistics(const QueuedController& channel) const;
   const QueuedResult& result() const { return result_; }
+  // Of a run with ordinary requests beside the program.
+  const std::optional<SharedResult>& shared() const { return shared_; }
   QueuedMemory& memory() { return *memory_; }
   const QueuedMemory& memory() const { return *memory_; }
 
  private:
-  QueuedResult play_operations(RequestSource& source);
+  QueuedResult play_operations(RequestSource& source, QueuedMemory& memory) const;
+  QueuedResult play(QueuedMemory& memory) const;
+  void run_both(bool skip);
+  void run_alone(bool skip, Cycle together);
   void read_memory(const Params& config);
   void read_frontend(const Params& config);
   void open_plugins(const Params& controller);
@@ -77,7 +96,10 @@ class QueuedRun : public SimulatorRun {
   std::unique_ptr<AddressMapper> mapper_;
   std::unique_ptr<InstructionSet> set_;
   InstructionTrace trace_;
-  std::function<QueuedResult()> play_;  // the front end
+  std::function<QueuedResult(QueuedMemory&)> play_;  // the front end
+  std::unique_ptr<HostTraffic> host_;   // beside the program
+  std::vector<std::unique_ptr<RequestFeed>> feeds_;
+  std::optional<SharedResult> shared_;
   ClockRatio ratio_;
   bool priced_ = false;  // the energy of commands is wanted
   std::vector<std::string> warnings_;
