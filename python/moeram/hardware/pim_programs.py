@@ -21,13 +21,17 @@ _DQ_BYTES = 4
 
 
 class Program:
-    """Lines of an instruction trace; rows are numbered as they lie in the banks, one after the other."""
+    """Lines of an instruction trace; rows are numbered as they lie in the banks, one after the other.
 
-    def __init__(self, memory: PimMemory) -> None:
+    row_buffer: the one that takes all rows; None: they alternate between all that the memory has.
+    """
+
+    def __init__(self, memory: PimMemory, row_buffer: int | None = None) -> None:
         self.memory = memory
         self.lines: list[str] = []
         self._row_columns = memory.row_bytes // memory.column_bytes
-        self._buffers = 2 if memory.dual_row_buffer else 1
+        self._buffers = 2 if memory.dual_row_buffer and row_buffer is None else 1
+        self._first_buffer = row_buffer or 0
         # Multiplications after which the other buffer may close (nRTP) and, closed, open anew (nRP).
         self._to_close = -(-memory.nrtp // memory.nccd_l)
         self._to_open = self._to_close + -(-memory.nrp // memory.nccd_l)
@@ -76,7 +80,8 @@ class Program:
         self._mac(count - done, row)
 
     def _place(self, row: int) -> tuple[int, int]:
-        return row % self._buffers * self.memory.banks_per_pseudochannel, row // self._buffers
+        buffer = self._first_buffer + row % self._buffers
+        return buffer * self.memory.banks_per_pseudochannel, row // self._buffers
 
     def open(self, row: int) -> None:
         """Open one row in all banks."""
@@ -97,14 +102,16 @@ def _even(count: int, parts: int) -> list[int]:
     return [count // parts + (part < count % parts) for part in range(parts)]
 
 
-def expert_program(memory: PimMemory, model: MoEModel, tokens: int) -> str:
+def expert_program(memory: PimMemory, model: MoEModel, tokens: int, row_buffer: int | None = None) -> str:
     """So many tokens one after the other through one expert; every matrix begins in a row of its own."""
-    return matrices_program(memory, memory.phases(model), tokens)
+    return matrices_program(memory, memory.phases(model), tokens, row_buffer)
 
 
-def matrices_program(memory: PimMemory, cuts: Sequence[MatrixCut], times: int = 1) -> str:
-    """Matrices that are multiplied one after the other, the whole so many times."""
-    program = Program(memory)
+def matrices_program(
+    memory: PimMemory, cuts: Sequence[MatrixCut], times: int = 1, row_buffer: int | None = None
+) -> str:
+    """Matrices that are multiplied one after the other, the whole so many times; row_buffer: see Program."""
+    program = Program(memory, row_buffer)
     for _ in range(times):
         row = 0
         for cut in cuts:

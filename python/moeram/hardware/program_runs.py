@@ -21,7 +21,10 @@ _DIALECTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramMemory:
-    """The memory that a trace is for: a standard's name or file, presets and sizes as under `DRAM.org` and `DRAM.timing`."""
+    """The memory that a trace is for: a standard's name or file, presets and sizes as under `DRAM.org` and `DRAM.timing`.
+
+    host, sharing: ordinary requests beside the program and who goes first, as under `Frontend.Host` and `Controller.Sharing`.
+    """
 
     standard: str
     organization: dict[str, Any]
@@ -29,13 +32,15 @@ class ProgramMemory:
     syntax: str = "fields"
     faults: str = "all"
     refresh: bool = True
+    host: dict[str, Any] | None = None
+    sharing: dict[str, Any] | None = None
 
     def configuration(self) -> dict[str, Any]:
         """Return what moeram-sim reads, for a trace in program.txt."""
         frontend, system, controller, scheduler, refreshes, mapper = _DIALECTS[self.syntax]
         is_file = self.standard.endswith((".yaml", ".yml"))
         return {
-            "Frontend": {"impl": frontend, "path": "program.txt", "clock_ratio": 1},
+            "Frontend": {"impl": frontend, "path": "program.txt", "clock_ratio": 1, **_given(Host=self.host)},
             "MemorySystem": {
                 "impl": system,
                 "clock_ratio": 1,
@@ -49,6 +54,7 @@ class ProgramMemory:
                     "impl": controller,
                     "Scheduler": {"impl": scheduler},
                     "RefreshManager": {"impl": refreshes if self.refresh else "No"},
+                    **_given(Sharing=self.sharing),
                 },
                 "AddrMapper": {"impl": mapper},
             },
@@ -103,6 +109,10 @@ def lower_program(memory: ProgramMemory, trace: str) -> list[LoweredCommand]:
         LoweredCommand(**dict(zip(names, entry, strict=True)))
         for entry in _call(load_core().lowered_program, memory, trace)
     ]
+
+
+def _given(**values: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _call(call: Callable[..., Any], memory: ProgramMemory, trace: str, **options: Any) -> Any:

@@ -1,0 +1,80 @@
+"""What GPU and units lose by each other on one memory: the engine's two runs against each other and against two rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from moeram.errors import ConfigError
+from moeram.hardware.memo import KernelMemo
+from moeram.hardware.memories import load_memory
+from moeram.hardware.pim_programs import token_ps_by_engine
+from moeram.hardware.shared_memory import SharedMemory, SharingOptions, Slowdowns
+from moeram.model import load_model
+
+MODEL = "qwen3-30b-a3b"
+MEMO = KernelMemo()  # several tests ask the same
+AWAKE_GB_PER_S = 8192 * (1 - 400 / 3900)
+
+
+def shared(memo=MEMO, **options):
+    return SharedMemory(load_memory("hbm3e_pim"), load_model(MODEL), SharingOptions(**options), memo)
+
+
+def test_two_rates_by_hand():
+    reads, units = Slowdowns(host=2.0, units=4.0).together_ps([10, 100, 0, 10], [10, 10, 10, 0])
+    # 20 for the reads, in which the units have done 5 of 10; 40 for the units, in which 20 of 100 are read; one side alone.
+    assert reads.tolist() == [20, 40 + 80, 0, 10]
+    assert units.tolist() == [20 + 5, 40, 10, 0]
+    _, apart = Slowdowns(host=2.0, units=4.0, units_apart=1.5).together_ps([10, 0], [10, 10])
+    assert apart.tolist() == [20 + 5 * 1.5, 10]
+
+
+def test_taking_turns_is_no_faster_than_one_after_the_other():
+    """Sides that both slow down as much as the share that is left to them end together when the sum of both is over."""
+    reads, units = Slowdowns(host=3.0, units=1.5).together_ps(np.arange(1, 9) * 1000, 3000)
+    assert np.maximum(reads, units) == pytest.approx(np.arange(1, 9) * 1000 + 3000)
+
+
+def test_alone_is_alone():
+    times = shared().times(tokens=64, read_bytes=40_000_000)
+    assert times.units_alone_ps == pytest.approx(64 * token_ps_by_engine(load_memory("hbm3e_pim"), load_model(MODEL)), rel=1e-9)
+    assert 40_000_000 / times.read_alone_ps * 1000 == pytest.approx(AWAKE_GB_PER_S, rel=0.08)
+    assert times.read_ps >= times.read_alone_ps
+    assert times.units_ps >= times.units_alone_ps
+
+
+@pytest.mark.parametrize("options", [{}, {"policy": "time_slices", "host_slice": 1000, "units_slice": 1000, "row_buffers": "alternating"}])
+@pytest.mark.parametrize("share", [0.5, 1.0, 3.0])
+def test_two_rates_come_near_to_the_engine(options, share):
+    memory = shared(**options)
+    times = memory.times(tokens=150, read_bytes=round(40e6 * share * AWAKE_GB_PER_S / 1000))
+    reads, units = memory.slowdowns().together_ps(times.read_alone_ps, times.units_alone_ps)
+    assert reads == pytest.approx(times.read_ps, rel=0.05)
+    assert units == pytest.approx(times.units_ps, rel=0.05)
+
+
+def test_split_row_buffers_gain_and_alternating_ones_do_not():
+    """Rates of both sides together, of what each does alone: more than one machine's worth only where a bank serves both."""
+    split, alternating = shared().slowdowns(), shared(row_buffers="alternating").slowdowns()
+    assert 1 / split.host + 1 / split.units > 1.3
+    assert 1 / alternating.host + 1 / alternating.units < 1
+    assert split.units < 1.2
+    assert split.units_apart == pytest.approx(1, abs=0.05)  # 1.5 rows a token: nothing to open behind multiplications
+
+
+def test_a_memo_answers_the_second_time():
+    memo = KernelMemo()
+    first = shared(memo).slowdowns()
+    asked = memo.counts.misses
+    assert shared(memo).slowdowns() == first
+    assert memo.counts.misses == asked
+    assert shared(memo, policy="oldest_first").slowdowns() != first
+
+
+def test_one_row_buffer_cannot_be_split():
+    memory = load_memory("hbm3e_pim").model_copy(update={"dual_row_buffer": False})
+    with pytest.raises(ConfigError, match="row_buffers: alternating"):
+        SharedMemory(memory, load_model(MODEL))
+    with pytest.raises(ConfigError, match="cap: 20 cycles are too short"):
+        SharedMemory(memory, load_model(MODEL), SharingOptions(row_buffers="alternating", cap=20)).slowdowns()
