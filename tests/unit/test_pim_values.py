@@ -26,7 +26,7 @@ from moeram.pim.numbers import FORMATS, number_format
 from moeram.pim.rows import RowStore
 from moeram.pim.values import play
 
-FEW = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZES = st.fixed_dictionaries(
     {
         "outputs": st.integers(1, 90), "inputs": st.integers(1, 150), "tokens": st.integers(1, 2), "parts": st.integers(1, 2),
