@@ -17,7 +17,7 @@ from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SIEVE_FITS, SyntheticRouting
 from moeram.schedule import make_schedule
 from moeram.serving import Step
-from moeram.serving.overlap import TaskGraph
+from moeram.serving.overlap import Task, TaskGraph
 from moeram.serving.pricing import GpuPimOptions, GpuPimPricer, RoutedTokens
 from moeram.serving.pricing.gpu_pim import check_layouts
 
@@ -61,21 +61,51 @@ def pricer(model, source, schedule="sieve", gpus=1, schedule_options=None, table
     )
 
 
+TASKS = (
+    Task("a", (), "gpu"), Task("b", (), "memory"), Task("c", ("a", "b"), "memory"), Task("d", ("a",), "gpu"),
+    Task("e", ("c", "d"), "network", together=True),
+)  # fmt: skip
+
+
 def test_graph_by_hand():
-    graph = TaskGraph()
-    graph.add("a", np.array([[3.0, 5.0]]), resource="gpu")
-    graph.add("b", 4.0, resource="memory")
-    graph.add("c", 2.0, after=["a", "b"], resource="memory")
-    graph.add("d", 1.0, after=["a"], resource="gpu")
-    graph.add("e", np.array([[10.0]]), after=["c", "d"], resource="network", together=True)
-    assert graph.end_ps("c").tolist() == [[6, 7]]
-    assert graph.end_ps("d").tolist() == [[4, 6]]
-    assert graph.end_ps("e").tolist() == [[17]]
-    assert graph.busy_ps("gpu").tolist() == [[4, 6]]
+    took = {"a": np.array([[3.0, 5.0]]), "b": 4.0, "c": 2.0, "d": 1.0, "e": np.array([[10.0]])}
+    times = TaskGraph(TASKS).run(took)
+    assert times.end_ps["c"].tolist() == [[6, 7]]
+    assert times.end_ps["d"].tolist() == [[4, 6]]
+    assert times.end_ps["e"].tolist() == [[17]]
+    assert times.busy_ps["gpu"].tolist() == [[4, 6]]
     with pytest.raises(EngineError, match="did you mean 'a'"):
-        graph.add("f", 1.0, after=["aa"])
+        TaskGraph([*TASKS, Task("f", ("aa",))])
     with pytest.raises(EngineError, match="twice"):
-        graph.add("a", 1.0)
+        TaskGraph([*TASKS, Task("a")])
+
+
+def test_no_look_at_a_task_that_ended_earlier_is_missed():
+    """Every wait of every task, none left out as known to be earlier."""
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        tasks = [
+            Task(
+                str(index),
+                tuple(str(other) for other in range(index) if rng.random() < 0.3),
+                [None, "x", "y"][rng.integers(3)],
+                bool(rng.random() < 0.2),
+            )
+            for index in range(12)
+        ]
+        took = {task.name: rng.random((3, 2)) for task in tasks}
+        end, free = {}, {}
+        for task in tasks:
+            start = np.max(
+                [np.zeros((3, 2)), *(end[name] for name in task.after), free.get(task.resource, np.zeros((3, 2)))],
+                axis=0,
+            )
+            start = start.max(axis=1, keepdims=True) if task.together else start
+            end[task.name] = start + took[task.name]
+            if task.resource:
+                free[task.resource] = end[task.name]
+        found = TaskGraph(tasks).run(took).end_ps
+        assert all(np.array_equal(found[name] + np.zeros((3, 2)), end[name]) for name in end)
 
 
 def test_all_experts_serial_is_the_sum_of_its_tasks(qwen, source):

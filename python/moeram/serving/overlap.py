@@ -2,84 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from moeram.errors import EngineError, did_you_mean
 
 Times = float | NDArray[np.float64]
 
 
-class TaskGraph:
-    """Tasks of n independent copies of a graph (layers, GPUs), times in picoseconds.
+class Task(NamedTuple):
+    """A task starts when everything it comes after has ended and its resource is free.
 
-    A task starts when everything it comes after has ended and its resource is free; tasks of one resource run in the order in which
-    they were added. Shapes broadcast.
+    together: all copies along the last axis start together (a collective waits for everybody).
     """
 
-    def __init__(self) -> None:
-        self._end: dict[str, Times] = {}
-        self._free: dict[str, Times] = {}
-        self._busy: dict[str, Times] = {}
-
-    def add(
-        self,
-        name: str,
-        duration_ps: ArrayLike,
-        *,
-        after: Sequence[str] = (),
-        resource: str | None = None,
-        together: bool = False,
-    ) -> None:
-        """Add a task.
-
-        Args:
-            together: all copies along the last axis start together (a collective waits for everybody).
-
-        Raises:
-            EngineError: the name is taken, or something it comes after is unknown.
-        """
-        if name in self._end:
-            raise EngineError(f"task {name!r} is there twice")
-        start: Times = 0.0
-        for other in after:
-            start = _later(start, self._known(other))
-        if resource is not None:
-            start = _later(start, self._free.get(resource, 0.0))
-        # Alone on its axis every copy is together with itself.
-        if together and not isinstance(start, float) and start.ndim and start.shape[-1] > 1:
-            start = start.max(axis=-1, keepdims=True)
-        duration = float(duration_ps) if isinstance(duration_ps, (int, float)) else np.asarray(duration_ps, dtype=float)
-        end = start + duration
-        self._end[name] = end
-        if resource is not None:
-            self._free[resource] = end
-            self._busy[resource] = self._busy.get(resource, 0.0) + duration
-
-    def end_ps(self, name: str) -> NDArray[np.float64]:
-        """Return when a task ends.
-
-        Raises:
-            EngineError: no such task.
-        """
-        return np.asarray(self._known(name))
-
-    def _known(self, name: str) -> Times:
-        if name not in self._end:
-            raise EngineError(f"no task {name!r} was added before{did_you_mean(name, self._end)}")
-        return self._end[name]
-
-    def busy_ps(self, resource: str) -> NDArray[np.float64]:
-        """Return how long a resource works in all."""
-        return np.asarray(self._busy.get(resource, 0.0))
+    name: str
+    after: tuple[str, ...] = ()
+    resource: str | None = None
+    together: bool = False
 
 
-def _later(one: Times, other: Times) -> Times:
-    if isinstance(one, float) and isinstance(other, float):
-        return max(one, other)
-    # No time is negative.
-    if isinstance(one, float) and one == 0.0:
-        return other
-    return np.maximum(one, other)
+class GraphTimes(NamedTuple):
+    """end_ps: when each task ends. busy_ps: how long each resource works in all."""
+
+    end_ps: Mapping[str, Times]
+    busy_ps: Mapping[str, Times]
+
+
+class TaskGraph:
+    """Tasks of n independent copies of a graph (layers, GPUs); those of one resource run in the order in which they are given.
+
+    Raises:
+        EngineError: two tasks of one name, or one after something that was not given before it.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._steps: list[tuple[Task, tuple[str, ...]]] = []
+        before: dict[str, set[str]] = {}  # task -> all that have ended when it starts
+        last: dict[str, str] = {}
+        for task in tasks:
+            if task.name in before:
+                raise EngineError(f"task {task.name!r} is there twice")
+            for name in task.after:
+                if name not in before:
+                    raise EngineError(f"no task {name!r} was added before{did_you_mean(name, before)}")
+            waits = dict.fromkeys(task.after)
+            if task.resource is not None:
+                if task.resource in last:
+                    waits[last[task.resource]] = None
+                last[task.resource] = task.name
+            # No time is negative: what ends before something else that is waited for needs no look.
+            known = set().union(*(before[name] for name in waits))
+            self._steps.append((task, tuple(name for name in waits if name not in known)))
+            before[task.name] = known | set(waits)
+
+    def run(self, durations_ps: Mapping[str, Times]) -> GraphTimes:
+        """Return the times of all tasks; durations of each in picoseconds, their shapes broadcast."""
+        end: dict[str, Times] = {}
+        busy: dict[str, Times] = {}
+        for task, waits in self._steps:
+            duration, start = durations_ps[task.name], end[waits[0]] if waits else 0.0
+            for name in waits[1:]:
+                start = np.maximum(start, end[name])
+            # Alone on its axis every copy is together with itself.
+            if task.together and isinstance(start, np.ndarray) and start.ndim and start.shape[-1] > 1:
+                start = start.max(axis=-1, keepdims=True)
+            end[task.name] = start + duration
+            if task.resource is not None:
+                busy[task.resource] = busy[task.resource] + duration if task.resource in busy else duration
+        return GraphTimes(end, busy)

@@ -7,9 +7,29 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from moeram.serving.overlap import TaskGraph
+from moeram.serving.overlap import Task, TaskGraph
 
 Times = NDArray[np.float64]  # picoseconds
+
+
+def _layer(port: str) -> TaskGraph:
+    return TaskGraph([
+        Task("gather", (), "network", together=True),
+        Task("projections", ("gather",), "gpu"),
+        Task("attention", ("projections",), "memory"),
+        Task("reduce", ("attention",), "network", together=True),
+        Task("router", ("reduce",), "gpu"),  # 2
+        Task("maps", ("router",), "network", together=True),  # 3, 4
+        Task("dispatch", ("maps",), "network", together=True),  # 5a
+        Task("schedule", ("maps",)),  # 5b
+        Task("load", ("schedule",), port),  # 6a
+        Task("gemm", ("schedule", "dispatch"), "gpu"),  # 7a
+        Task("memory", ("schedule", "dispatch"), "memory"),  # 6b, 7b, 8
+        Task("combine", ("load", "gemm", "memory"), "network", together=True),  # 9
+    ])  # fmt: skip
+
+
+_LAYER, _EXCLUSIVE = _layer("external"), _layer("memory")
 
 
 def layer_times_ps(
@@ -31,25 +51,16 @@ def layer_times_ps(
         dispatch_ps, combine_ps: [layers]. maps_ps: all-gather of the routing. dense_ps: gathering and reducing around sharded projections.
         interleaved: two micro-batches are under way. exclusive: the memory serves the GPU or its units, one at a time.
     """
-    graph = TaskGraph()
-    graph.add("gather", dense_ps / 2, resource="network", together=True)
-    graph.add("projections", times["base"], after=["gather"], resource="gpu")
-    graph.add("attention", times["attention"], after=["projections"], resource="memory")
-    graph.add("reduce", dense_ps / 2, after=["attention"], resource="network", together=True)
-    graph.add("router", router_ps, after=["reduce"], resource="gpu")  # 2
-    graph.add("maps", maps_ps, after=["router"], resource="network", together=True)  # 3, 4
-    graph.add("dispatch", dispatch_ps[:, None], after=["maps"], resource="network", together=True)  # 5a
-    graph.add("schedule", schedule_ps, after=["maps"])  # 5b
-    port = "memory" if exclusive else "external"
-    graph.add("load", times["load"], after=["schedule"], resource=port)  # 6a
-    graph.add("gemm", times["gemm"], after=["schedule", "dispatch"], resource="gpu")  # 7a
-    graph.add("memory", times["experts in memory"], after=["schedule", "dispatch"], resource="memory")  # 6b, 7b, 8
-    graph.add("combine", combine_ps[:, None], after=["load", "gemm", "memory"], resource="network", together=True)  # 9
-    chain = graph.end_ps("combine").max(axis=-1)
+    graph = (_EXCLUSIVE if exclusive else _LAYER).run({
+        "gather": dense_ps / 2, "projections": times["base"], "attention": times["attention"], "reduce": dense_ps / 2,
+        "router": router_ps, "maps": maps_ps, "dispatch": dispatch_ps[:, None], "schedule": schedule_ps,
+        "load": times["load"], "gemm": times["gemm"], "memory": times["experts in memory"], "combine": combine_ps[:, None],
+    })  # fmt: skip
+    chain = np.asarray(graph.end_ps["combine"]).max(axis=-1)
     if not interleaved:
         return chain
     # A layer takes no less than half of its chain, nor than its busiest resource.
-    gpu = np.maximum(graph.busy_ps("gpu"), times["base"] + times["load"])
-    memory = graph.busy_ps("memory") + times["base loads"] if exclusive else graph.busy_ps("memory")
-    busiest = np.maximum(np.maximum(gpu, memory), graph.busy_ps("network"))
+    gpu = np.maximum(graph.busy_ps["gpu"], times["base"] + times["load"])
+    memory = graph.busy_ps["memory"] + times["base loads"] if exclusive else graph.busy_ps["memory"]
+    busiest = np.maximum(np.maximum(gpu, memory), graph.busy_ps["network"])
     return np.maximum(busiest.max(axis=-1), chain / 2)
