@@ -59,7 +59,7 @@ def test_a_folded_chain_equals_the_run_of_every_command(memory, change):
 cuts = st.builds(MatrixCut, st.integers(1, 300), st.integers(1, 200), st.integers(1, 40))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(cuts, min_size=1, max_size=3), st.integers(1, 400), st.booleans())
 def test_chains_of_any_matrices_equal_the_run_of_every_command(memory, qwen, matrices, turns, dual):
     changed = memory.model_copy(update={"dual_row_buffer": dual})
