@@ -198,3 +198,14 @@ def test_screening_gives_what_single_assumptions_do(tmp_path):
     ((name, star),) = [(row["parameter"], float(row["mu_star"])) for row in rows]
     assert name == "refresh_share" and star == pytest.approx(0.052 * 30.33, rel=1e-3)
     assert figure.stat().st_size > 5000
+
+
+def test_hit_rates_of_recorded_routing(shared):
+    """R6 with the recordings at hand; what the generator cannot say is not testable without them."""
+    folder = shared / "data" / "routing"
+    routing = {"mixtral-8x7b": str(folder / "mixtral-8x7b-mtbench"), "olmoe-1b-7b": str(folder / "olmoe-1b-7b.npz")}
+    found = reproduce("stratum", only=["R6"], routing=routing, trajectories=0, workers=1)
+    assert differences(found, recorded_outcomes("stratum", sorted(routing))) == []
+    rows = {row.value: row for row in found.rows}
+    assert 0.25 < rows["hit_rate_mixtral"].ours < 1 and 0.125 < rows["hit_rate_olmoe"].ours < 1  # above chance
+    assert rows["hit_rate_llama4"].outcome == "not testable here"
