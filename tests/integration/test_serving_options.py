@@ -23,6 +23,7 @@ FEW = {
     "requests.count": 3, "requests.prompt_tokens": 40, "requests.output_tokens": 3, "requests.rate_per_s": 2000.0,
     "batching.prefill_tokens": 64, "routing.synthetic.topics": 3, "routing.synthetic.topic_sigma": [0.5],
 }  # fmt: skip
+SLICES = {"contention.policy": "time_slices", "contention.host_slice": 1000, "contention.units_slice": 1000}
 COST = {"cost.gpu_price_usd": 1e4, "cost.memory_price_usd": 1e3}
 # What never changes a result, and what is only said.
 INDIFFERENT = {"threads", "reuse", "name", "description", "system.name", "system.description"}
@@ -62,6 +63,11 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "schedule.policy": ("all_experts", {}),
     "schedule.options": ({"scheduler_us": 90.0}, {}),
     "pim_times": ("engine", {}),
+    "contention.policy": ("oldest_first", {"contention.row_buffers": "split"}),
+    "contention.row_buffers": ("alternating", {"contention.policy": "units_first"}),
+    "contention.cap": (400, {"contention.row_buffers": "alternating", "contention.cap": 4000}),
+    "contention.host_slice": (3000, SLICES),
+    "contention.units_slice": (3000, SLICES),
     "placement.policy": ("random_rows", {}),
     "placement.phi": ("full", {}),
     "placement.kv_requests": (400, {}),
@@ -203,8 +209,8 @@ def _changes(folder, kept, option, kind):
         value = [path] if value == [TABLE] else path
     if kind != "gpus" and "system.experts" in beside:
         beside = {}
-    before = unchanged(folder, kind, beside, kept)
     try:
+        before = unchanged(folder, kind, beside, kept)
         after = run(folder, kind, {**beside, option: value})
     except ConfigError as error:
         assert any(word in str(error) for word in option.removeprefix("system.").split(".")), error

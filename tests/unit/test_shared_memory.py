@@ -11,6 +11,7 @@ from moeram.hardware.memories import load_memory
 from moeram.hardware.pim_programs import token_ps_by_engine
 from moeram.hardware.shared_memory import SharedMemory, SharingOptions, Slowdowns
 from moeram.model import load_model
+from moeram.serving.pricing.pim_layer import contended_ps
 
 MODEL = "qwen3-30b-a3b"
 MEMO = KernelMemo()  # several tests ask the same
@@ -70,6 +71,22 @@ def test_a_memo_answers_the_second_time():
     assert shared(memo).slowdowns() == first
     assert memo.counts.misses == asked
     assert shared(memo, policy="oldest_first").slowdowns() != first
+
+
+def test_a_layer_lengthens_what_meets_on_the_memory():
+    times = {name: np.array([[value]]) for name, value in {
+        "base": 30.0, "base loads": 20.0, "attention": 10.0, "load": 10.0, "gemm": 5.0, "experts in memory": 10.0,
+    }.items()}  # fmt: skip
+    slower = Slowdowns(host=2.0, units=4.0)
+    serial = contended_ps(times, slower, interleaved=False)
+    assert (serial["load"], serial["experts in memory"]) == (20, 25)
+    assert all(serial[name] == times[name] for name in ("base", "attention", "gemm"))
+    both = contended_ps(times, slower, interleaved=True)
+    # 30 of reads beside 20 of work: 60, in which the units have done 15.
+    assert both["load"] + both["base loads"] == 60
+    assert both["attention"] + both["experts in memory"] == 65
+    assert both["base"] == 40
+    assert both["gemm"] == 5
 
 
 def test_one_row_buffer_cannot_be_split():

@@ -23,6 +23,7 @@ from moeram.hardware.memories import ComputingMemory, load_memory
 from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.pim_memory import PimMemory
+from moeram.hardware.shared_memory import SharedMemory, Slowdowns
 from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
@@ -141,8 +142,24 @@ def make_pricer(
         memory = _placed(experiment, model, memory, source)
     engine = _engine(experiment, model, memory) if experiment.pim_times == "engine" else None
     return GpuPimPricer(
-        model, cost, memory, system.network(), routed, make_schedule(policy, options), system.gpu_pim, engine=engine
+        model,
+        cost,
+        memory,
+        system.network(),
+        routed,
+        make_schedule(policy, options),
+        system.gpu_pim,
+        engine=engine,
+        slowdowns=_slowdowns(experiment, model, memory),
     )
+
+
+def _slowdowns(experiment: ServingExperiment, model: MoEModel, memory: ComputingMemory) -> Slowdowns | None:
+    if experiment.contention is None:
+        return None
+    if not isinstance(memory, PimMemory):
+        raise ConfigError(f"contention: given, but memory {memory.name} has no units at the banks")
+    return SharedMemory(memory, model, experiment.contention, shared_memo() if experiment.reuse else None).slowdowns()
 
 
 def _engine(experiment: ServingExperiment, model: MoEModel, memory: ComputingMemory) -> PimEngine:

@@ -23,6 +23,7 @@ from moeram.experiment.options import (
 )
 from moeram.hardware import load_system
 from moeram.hardware.memories import load_memory
+from moeram.hardware.shared_memory import SharingOptions
 from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics.cap import CostOptions
 from moeram.model import MoEModel
@@ -105,6 +106,7 @@ class ServingExperiment(Options):
     this GPU; where they have a kernel's exact shape they replace the roofline (docs/serving.md). measured_distribution: of tokens over
     experts in them, None: balanced. outside_measured: sizes beyond the tables are refused, or continued and labelled. cost: prices; without them nothing is said of cost. every_ms: interval of the time series. reuse: layers that did the same
     work before are not simulated again. pim_times: of memory with units at the banks, by "formula" (closed forms) or "engine" (cycle by cycle).
+    contention: reads of a GPU and its units' work slow each other on their memory as the cycle engine measures it with this sharing, None: they do not.
     """
 
     name: Annotated[str, AfterValidator(run_name)]
@@ -121,6 +123,7 @@ class ServingExperiment(Options):
     topic_prediction: TopicPredictionOptions = TopicPredictionOptions()
     limits: LimitOptions = LimitOptions()
     pim_times: Literal["formula", "engine"] = "formula"
+    contention: SharingOptions | None = None
     measured: tuple[Annotated[str, AfterValidator(existing_path)], ...] = ()
     measured_distribution: str | None = None
     outside_measured: Literal["refuse", "label"] = "refuse"

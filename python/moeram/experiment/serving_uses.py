@@ -36,6 +36,12 @@ def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterato
         yield f"schedule: given, but {kind}, where nobody chooses who computes an expert; allowed: kind gpu_pim"
     if system.kind != "gpu_pim" and experiment.pim_times != "formula":
         yield f"pim_times: given, but {kind}, where no memory has units at the banks; allowed: kind gpu_pim"
+    if system.kind != "gpu_pim" and experiment.contention is not None:
+        yield f"contention: given, but {kind}, where no memory has units at the banks; allowed: kind gpu_pim"
+    if experiment.contention is not None and system.gpu_pim.memory_layout != "tensor":
+        yield "contention: the engine plays experts that lie over all channels (memory_layout: tensor)"
+    if experiment.contention is not None and system.gpu_pim.exclusive:
+        yield "contention: given, but the memory serves the GPU or its units one at a time (gpu_pim.exclusive)"
     tiered = system.kind == "gpu_pim" and isinstance(load_memory(system.memory), TieredMemory)
     if system.kind != "near_memory" and not tiered and experiment.placement != PlacementOptions():
         yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory and tiered memory"

@@ -20,6 +20,7 @@ from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.network import Network
 from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.priced import worst
+from moeram.hardware.shared_memory import Slowdowns
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.schedule import ExpertCosts, Observation, Plan, SchedulePolicy
@@ -28,7 +29,7 @@ from moeram.serving.pricing.gpu_kernels import GpuKernels, network_origin
 from moeram.serving.pricing.memory_times import EngineTimes, FormulaTimes, LayerShares, MemoryTimes
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.pim_energy import PimActivity, PimEnergy
-from moeram.serving.pricing.pim_layer import layer_times_ps
+from moeram.serving.pricing.pim_layer import contended_ps, layer_times_ps
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
@@ -55,7 +56,8 @@ class GpuPimOptions(Options):
 
 class GpuPimPricer:
     """n GPUs with computing memory. Measured tables of `cost` price what the GPUs do, without the launches that a roofline leaves out;
-    the memory's times are closed forms, or with `engine` those of the cycle engine.
+    the memory's times are closed forms, or with `engine` those of the cycle engine; with `slowdowns` the GPU's reads and the units' work
+    lengthen each other, of which schedules know nothing.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class GpuPimPricer:
         *,
         dtype: str = "bfloat16",
         engine: PimEngine | None = None,
+        slowdowns: Slowdowns | None = None,
     ) -> None:
         self.gpus = network.topology.nodes
         if model.experts % self.gpus:
@@ -81,7 +84,7 @@ class GpuPimPricer:
         self._model, self._gpu, self._memory, self._network, self._routed = model, gpu, memory, network, routed
         self._schedule, self._options, self._dtype = schedule, options or GpuPimOptions(), dtype
         self._work = ModelWork(model)
-        self.memory_times = self._times_of(engine)
+        self.memory_times, self._slowdowns = self._times_of(engine), slowdowns
         # Refuses a model that the units cannot compute before anything is served.
         self.memory_times.expert_ps(np.ones(1, dtype=np.int64))
         routed_bytes = len(model.moe_layers) * model.experts * model.expert_bytes
@@ -134,6 +137,8 @@ class GpuPimPricer:
         kept = plan.kept_by_tokens(observation)
         groups_ps = self._groups_ps(kept, observation)
         times = self._resources(observation, plan, kept, groups_ps)
+        if self._slowdowns is not None:
+            times = contended_ps(times, self._slowdowns, interleaved=self._options.interleaved)
         layers_ps = layer_times_ps(
             times,
             dispatch_ps=dispatch_ps,
@@ -174,7 +179,14 @@ class GpuPimPricer:
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of a run must know."""
-        return self.memory_times.notes()
+        notes = self.memory_times.notes()
+        if self._slowdowns is None:
+            return notes
+        reads, units = self._slowdowns.host, self._slowdowns.units
+        return (
+            *notes,
+            f"on one memory, by the cycle engine: reads take {reads:.2f} times as long while units work, units {units:.2f} times while the GPU reads",
+        )
 
     def _observe(
         self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.hardware.shared_memory import Slowdowns
 from moeram.serving.overlap import Task, TaskGraph
 
 Times = NDArray[np.float64]  # picoseconds
@@ -30,6 +31,28 @@ def _layer(port: str) -> TaskGraph:
 
 
 _LAYER, _EXCLUSIVE = _layer("external"), _layer("memory")
+
+
+def contended_ps(times: Mapping[str, Times], slowdowns: Slowdowns, *, interleaved: bool) -> dict[str, Times]:
+    """Return the times with the GPU's reads and the units' work on one memory (sieve.md X16).
+
+    Loads of experts run beside experts in memory; with two micro-batches under way everything that the GPU reads runs
+    beside everything that the units do. Both begin together, and what one side does is lengthened alike. Computing is not.
+    """
+    load, experts, attention, base_loads = (
+        times[name] for name in ("load", "experts in memory", "attention", "base loads")
+    )
+    reads, work = (load + base_loads, experts + attention) if interleaved else (load, experts)
+    slower_reads, slower_work = (
+        np.divide(after, before, out=np.ones_like(before), where=before > 0)
+        for before, after in zip((reads, work), slowdowns.together_ps(reads, work), strict=True)
+    )
+    longer = {**times, "load": load * slower_reads, "experts in memory": experts * slower_work}
+    if interleaved:
+        base_loads = base_loads * slower_reads
+        longer |= {"base loads": base_loads, "base": np.maximum(times["base"], base_loads)}
+        longer["attention"] = attention * slower_work
+    return longer
 
 
 def layer_times_ps(
