@@ -40,8 +40,9 @@ ae-tests:
 	$(PYTHON) -m pytest -q -m slow
 
 ae-repro:
-	$(MOERAM) repro stratum
-	$(MOERAM) repro sieve
+	@mkdir -p $(OUT)
+	$(MOERAM) repro stratum -q -o $(OUT)/repro-stratum
+	$(MOERAM) repro sieve -q -o $(OUT)/repro-sieve
 
 ae-studies:
 	@mkdir -p $(OUT)
