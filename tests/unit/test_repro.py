@@ -209,3 +209,9 @@ def test_hit_rates_of_recorded_routing(shared):
     rows = {row.value: row for row in found.rows}
     assert 0.25 < rows["hit_rate_mixtral"].ours < 1 and 0.125 < rows["hit_rate_olmoe"].ours < 1  # above chance
     assert rows["hit_rate_llama4"].outcome == "not testable here"
+
+
+def test_a_target_meets_the_same_settings_alone_and_among_others(quick):
+    alone = reproduce("stratum", only=["R1"], trajectories=1, workers=1)
+    assert alone.settings == quick.settings
+    assert [row for row in quick.rows if row.target == "R1"] == list(alone.rows)

@@ -75,7 +75,8 @@ def evaluate_all(
     Raises:
         MoeramError: a target cannot be computed. EngineError: a process died.
     """
-    used = {name for target in targets for name in target.parameters}
+    # Of all targets, so that a target meets the same settings whether it is computed alone or not.
+    used = {name for target in targets_of(nominal.paper) for name in target.parameters}
     every = load_assumptions(nominal.paper).parameters
     parameters = {name: one for name, one in every.items() if name in used}
     single = tuple(nominal.changed_to(**point) for point in single_changes(parameters))
