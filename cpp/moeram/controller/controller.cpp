@@ -36,6 +36,11 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       in_use_(static_cast<std::size_t>(spec.banks()), 0),
       buses_(static_cast<int>(spec.buses.size())),
       issued_(spec.commands.size(), 0) {
+  for (std::size_t i = 0; i < spec.commands.size(); ++i) {
+    const int command = static_cast<int>(i);
+    facts_.push_back({spec.commands[i].opening, spec.commands[i].closing, spec.counts_row_state[i], device_.changes_state(command),
+                      device_.changes_only_its_bank(command)});
+  }
   next_refresh_ = refresh_->next_event();
   const auto cores = static_cast<std::size_t>(options.cores);
   statistics_.core_row_hits.assign(cores, 0);
@@ -82,6 +87,7 @@ void Controller::refuse_again(const Request& request, std::int64_t times) { coun
 void Controller::tick() {
   ++now_;
   quiet_ = true;
+  mode_pending_ = false;
   count_queues(1);
   if (device_.tick(now_)) state_changed(-1);
   complete_read();
@@ -154,7 +160,7 @@ void Controller::update_write_mode() {
 
 // A row opened for a request is not closed before that request got its data, not even by a refresh.
 bool Controller::closes_a_row_in_use(const Choice& choice) const {
-  if (!spec_.commands[static_cast<std::size_t>(choice.command)].closing) return false;
+  if (!facts_of(choice.command).closing) return false;
   const Request& request = choice.queue->at(choice.slot);
   if (request.bank >= 0 && in_use_by_many_ == 0) return in_use_[static_cast<std::size_t>(request.bank)] > 0;
   const Address& wanted = request.address;
@@ -171,7 +177,7 @@ bool Controller::closes_a_row_in_use(const Choice& choice) const {
 }
 
 void Controller::count_row_state(Request& request, int command) {
-  if (request.counted || !spec_.counts_row_state[static_cast<std::size_t>(request.final_command)]) return;
+  if (request.counted || !facts_of(request.final_command).counts_row_state) return;
   if (command != request.final_command) request.counted = true;  // else it is copied at once, see finish()
   const bool read = request.kind == kRead;
   auto& s = statistics_;
@@ -192,16 +198,17 @@ void Controller::count_row_state(Request& request, int command) {
 void Controller::issue(const Choice& choice) {
   const Request& request = choice.queue->at(choice.slot);
   const int bank = request.bank;
+  const Facts& facts = facts_of(choice.command);
   device_.issue(choice.command, request.address, bank, now_);
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
     finish(choice);
-  } else if (spec_.commands[static_cast<std::size_t>(choice.command)].opening && active_.push(opened(request))) {
+  } else if (facts.opening && active_.push(opened(request))) {
     // Left unprotected in its own queue if the active one is full.
     use(request, 1);
     take_out(choice);
   }
-  if (device_.changes_state(choice.command)) state_changed(device_.changes_only_its_bank(choice.command) ? bank : -1);
+  if (facts.changes_state) state_changed(facts.only_of_its_bank ? bank : -1);
 }
 
 void Controller::finish(const Choice& choice) {
@@ -209,7 +216,7 @@ void Controller::finish(const Choice& choice) {
   if (request.kind == kRead) {
     pending_.push_back(request);
     pending_.back().depart = now_ + spec_.read_latency;
-    pending_.back().counted = spec_.counts_row_state[static_cast<std::size_t>(request.final_command)];
+    pending_.back().counted = facts_of(request.final_command).counts_row_state;
   }
   if (sink_ == nullptr) {
     take_out(choice);
@@ -248,7 +255,8 @@ bool Controller::every_bus_held() {
 Cycle Controller::next_event() {
   // With low above high watermark the write mode flips in every tick.
   const bool restless = low_mark_ >= high_mark_ && !(read_.empty() && write_.empty());
-  if (!quiet_ || restless) return now_ + 1;
+  if (restless) return now_ + 1;
+  if (!quiet_) return read_.empty() && write_.empty() && priority_.empty() ? next_event_without_requests() : now_ + 1;
   Cycle next = std::min(device_.next_event(), next_refresh_);
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
@@ -263,7 +271,18 @@ Cycle Controller::next_event() {
   return std::max(next, now_ + 1);
 }
 
+// Only open rows and reads on their way: known without a tick that looks and finds nothing.
+Cycle Controller::next_event_without_requests() {
+  for (int bus = 0; bus < buses_; ++bus) active_.oldest_ready(now_ + 1, bus);
+  Cycle next = std::min({device_.next_event(), next_refresh_, active_.earliest_ready()});
+  if (!pending_.empty()) next = std::min(next, pending_.front().depart);
+  mode_pending_ = next > now_ + 1;
+  return std::max(next, now_ + 1);
+}
+
 void Controller::pass(Cycle cycles) {
+  if (mode_pending_) update_write_mode();
+  mode_pending_ = false;
   count_queues(cycles);
   now_ += cycles;
 }

@@ -61,8 +61,6 @@ class Controller : public MemoryPort {
 
   // The first cycle whose tick may do something; every tick before it only lets time pass. Valid after a tick.
   Cycle next_event();
-  // True if the last tick did nothing and nothing was accepted since.
-  bool quiet() const { return quiet_; }
   // True once if the read or write queue lost a request since the last call.
   bool take_freed() { return std::exchange(freed_, false); }
   // Let `cycles` ticks pass in which nothing happens.
@@ -112,12 +110,22 @@ class Controller : public MemoryPort {
     int slot = 0;
     int command = -1;
   };
+  // What a command means here.
+  struct Facts {
+    bool opening = false;
+    bool closing = false;
+    bool counts_row_state = false;
+    bool changes_state = false;
+    bool only_of_its_bank = false;  // it changes no other
+  };
+  const Facts& facts_of(int command) const { return facts_[static_cast<std::size_t>(command)]; }
   void count_queues(Cycle ticks);
   void complete_read();
   void serve(int bus);
   Choice choose(int bus);
   Choice choose_from(RequestQueue& queue, int bus);
   bool every_bus_held();
+  Cycle next_event_without_requests();
   void update_write_mode();
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request, int command);
@@ -144,6 +152,7 @@ class Controller : public MemoryPort {
   int in_use_by_many_ = 0;   // those that hold rows of several banks
   Ring<Request> pending_;    // reads whose data are on their way, in order of completion
   bool write_mode_ = false;
+  bool mode_pending_ = false;  // ticks left out since the last one would have updated the write mode
   bool freed_ = false;
   bool quiet_ = false;  // the last tick did nothing and nothing came since
   Cycle now_ = 0;
@@ -151,6 +160,7 @@ class Controller : public MemoryPort {
   int buses_;
   ControllerStatistics statistics_;
   std::vector<std::int64_t> issued_;
+  std::vector<Facts> facts_;  // [command]
 };
 
 }  // namespace moeram

@@ -1,6 +1,7 @@
 #include "moeram/controller/queue.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace moeram {
 
@@ -28,7 +29,7 @@ bool RequestQueue::push(const Request& request) {
   ++size_;
   if (loose) {
     const bool one_bank = request.bank >= 0 && device_.only_wants_row(request.final_command);
-    loose_.push_back({0, slot, one_bank ? request.bank : -1, -1});
+    loose_.push_back({0, slot, one_bank ? request.bank : -1, -1, 0, 1});
     earliest_ready_ = 0;
   } else {
     link_to_bank(slot, request.bank);
@@ -46,11 +47,11 @@ bool RequestQueue::belongs_to_bank(const Request& request) {
 void RequestQueue::open_banks(int final_command) {
   const Spec& spec = device_.spec();
   hit_command_ = final_command;
+  nodes_ = spec.nodes_at(1);
   banks_.resize(static_cast<std::size_t>(spec.banks()));
-  const int nodes = spec.nodes_at(1);
-  banks_per_node_ = spec.banks() / nodes;
+  for (std::size_t number = 0; number < banks_.size(); ++number) banks_[number].node = static_cast<int>(number) / (spec.banks() / nodes_);
   for (const int command : {final_command, spec.open_one, spec.close_one}) {
-    for (int node = 0; node < nodes; ++node) groups_.push_back({command, device_.bus_of(command), device_.stride_of(command), node, kNever, {}});
+    for (int node = 0; node < nodes_; ++node) groups_.push_back({command, device_.bus_of(command), device_.stride_of(command), node, kNever, {}});
   }
 }
 
@@ -76,12 +77,17 @@ void RequestQueue::state_changed(int bank) {
   }
   if (banks_.empty()) return;
   if (bank >= 0) {
-    if (Bank& changed = banks_[static_cast<std::size_t>(bank)]; changed.first != kNone) find_leaders(changed, bank);
+    make_stale(banks_[static_cast<std::size_t>(bank)], bank);
     return;
   }
-  for (std::size_t number = 0; number < banks_.size(); ++number) {
-    if (banks_[number].first != kNone) find_leaders(banks_[number], static_cast<int>(number));
-  }
+  for (std::size_t number = 0; number < banks_.size(); ++number) make_stale(banks_[number], static_cast<int>(number));
+}
+
+void RequestQueue::make_stale(Bank& bank, int number) {
+  if (bank.stale || bank.first == kNone) return;
+  bank.stale = true;
+  stale_.push_back(number);
+  earliest_ready_ = 0;
 }
 
 void RequestQueue::link_to_bank(int slot, int number) {
@@ -95,7 +101,7 @@ void RequestQueue::link_to_bank(int slot, int number) {
     entry(slot).bank_previous = bank.last;
   }
   bank.last = slot;
-  if ((hits(bank, slot) ? bank.hit : bank.other).slot == kNone) lead(bank, number, slot);
+  if (!bank.stale && (hits(bank, slot) ? bank.hit : bank.other) == kNone) lead(bank, number, slot);
 }
 
 void RequestQueue::unlink_from_bank(int slot, int number) {
@@ -103,52 +109,47 @@ void RequestQueue::unlink_from_bank(int slot, int number) {
   const Entry& item = entry(slot);
   (item.bank_previous == kNone ? bank.first : entry(item.bank_previous).bank_next) = item.bank_next;
   (item.bank_next == kNone ? bank.last : entry(item.bank_next).bank_previous) = item.bank_previous;
-  if (bank.hit.slot != slot && bank.other.slot != slot) return;
-  // The next one that wants the same takes its place; all before it want something else.
-  const bool hit = bank.hit.slot == slot;
-  Leader& leader = hit ? bank.hit : bank.other;
-  int heir = item.bank_next;
-  while (heir != kNone && hits(bank, heir) != hit) heir = entry(heir).bank_next;
-  if (heir == kNone) {
-    drop(leader);
-  } else {
-    leader.slot = heir;
-    Wish& wish = groups_[static_cast<std::size_t>(leader.group)].wishes[static_cast<std::size_t>(leader.place)];
-    wish.slot = heir;
-    wish.age = entry(heir).age;
+  if (bank.other == slot) {
+    drop(bank.other, group_of_other(bank));
+    make_stale(bank, number);  // it got its row opened, so the state changes too
   }
+  if (bank.hit != slot) return;
+  // The next one that wants the same takes its place.
+  drop(bank.hit, group_of(bank, kHit));
+  int heir = item.bank_next;
+  while (heir != kNone && !hits(bank, heir)) heir = entry(heir).bank_next;
+  if (heir != kNone && !bank.stale) lead(bank, number, heir);
 }
 
 void RequestQueue::find_leaders(Bank& bank, int number) {
-  drop(bank.hit);
-  drop(bank.other);
+  bank.stale = false;
+  drop(bank.hit, group_of(bank, kHit));
+  drop(bank.other, group_of_other(bank));
   bank.open = device_.row_open(number);
   bank.row = device_.open_row(number);
-  for (int slot = bank.first; slot != kNone && (bank.other.slot == kNone || (bank.open && bank.hit.slot == kNone)); slot = entry(slot).bank_next) {
-    if ((hits(bank, slot) ? bank.hit : bank.other).slot == kNone) lead(bank, number, slot);
+  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (bank.open && bank.hit == kNone)); slot = entry(slot).bank_next) {
+    if ((hits(bank, slot) ? bank.hit : bank.other) == kNone) lead(bank, number, slot);
   }
 }
 
 void RequestQueue::lead(Bank& bank, int number, int slot) {
   const bool hit = hits(bank, slot);
-  const Kind kind = hit ? kHit : bank.open ? kClose : kOpen;
-  const int index = static_cast<int>(kind) * static_cast<int>(groups_.size() / kKinds) + number / banks_per_node_;
-  Group& group = groups_[static_cast<std::size_t>(index)];
-  (hit ? bank.hit : bank.other) = {slot, index, static_cast<int>(group.wishes.size())};
-  group.wishes.push_back({0, entry(slot).age, slot, number});
+  Group& group = hit ? group_of(bank, kHit) : group_of_other(bank);
+  (hit ? bank.hit : bank.other) = slot;
+  const std::uint64_t age = entry(slot).age;
+  auto place = group.leaders.end();
+  while (place != group.leaders.begin() && age < std::prev(place)->age) --place;
+  group.leaders.insert(place, {0, age, slot, number});
   group.earliest = earliest_ready_ = 0;
 }
 
-void RequestQueue::drop(Leader& leader) {
-  if (leader.slot == kNone) return;
-  Group& group = groups_[static_cast<std::size_t>(leader.group)];
-  const Wish& last = group.wishes.back();
-  Bank& moved = banks_[static_cast<std::size_t>(last.bank)];
-  (moved.hit.slot == last.slot ? moved.hit : moved.other).place = leader.place;
-  group.wishes[static_cast<std::size_t>(leader.place)] = last;
-  group.wishes.pop_back();
-  if (group.wishes.empty()) group.earliest = kNever;
-  leader.slot = kNone;
+void RequestQueue::drop(int& slot, Group& group) {
+  if (slot == kNone) return;
+  auto place = group.leaders.begin();
+  while (place->slot != slot) ++place;
+  group.leaders.erase(place);
+  if (group.leaders.empty()) group.earliest = kNever;
+  slot = kNone;
 }
 
 bool RequestQueue::older(int a, int b) const {
@@ -158,53 +159,70 @@ bool RequestQueue::older(int a, int b) const {
 }
 
 int RequestQueue::find_oldest_ready(Cycle now, int bus) {
-  Oldest oldest;
+  if (!stale_.empty()) refresh_leaders();
+  int best = kNone;
+  std::uint64_t age = ~std::uint64_t{0};
   Cycle earliest = kNever;
   for (auto& group : groups_) {
-    if (group.earliest <= now && group.bus == bus) look_at(group, now, oldest);
+    if (group.earliest <= now && group.bus == bus) {
+      if (const Leader* found = find_ready_leader(group, now, age)) {
+        best = found->slot;
+        age = found->age;
+        entry(best).next_command = group.command;
+      }
+    }
     earliest = std::min(earliest, group.earliest);
   }
-  int best = oldest.slot;
   for (auto& wish : loose_) {
     if (wish.ready <= now) look_at(wish, now);
-    if (wish.ready <= now && device_.bus_of(wish.command) == bus && (best == kNone || older(wish.slot, best))) best = wish.slot;
     earliest = std::min(earliest, wish.ready);
+    if (wish.ready > now || wish.bus != bus || (best != kNone && older(best, wish.slot))) continue;
+    best = wish.slot;
+    entry(best).next_command = wish.command;
   }
   earliest_ready_ = earliest;
   return best;
 }
 
-// Where requests are kept by bank their ages say all. Wishes younger than the one found need not be asked.
-void RequestQueue::look_at(Group& group, Cycle now, Oldest& oldest) {
+// The oldest that is ready, if it is older than `below_age`; nobody asks for the others. Where requests are kept by
+// bank their ages say all.
+const RequestQueue::Leader* RequestQueue::find_ready_leader(Group& group, Cycle now, std::uint64_t below_age) {
   group.earliest = start_from(std::max(now, device_.ready_in_group(group.command, group.node)), group.stride);
-  if (group.earliest > now) return;
+  if (group.earliest > now) return nullptr;
   Cycle earliest = kNever;
-  for (auto& wish : group.wishes) {
-    if (wish.ready <= now && wish.age < oldest.age) {
-      wish.ready = device_.ready_in_bank(group.command, wish.bank);
-      if (wish.ready <= now) {
-        oldest = {wish.slot, wish.age};
-        entry(wish.slot).next_command = group.command;
-      }
+  for (auto& leader : group.leaders) {
+    if (leader.age >= below_age) return nullptr;
+    if (leader.ready <= now) {
+      leader.ready = device_.ready_in_bank(group.command, leader.bank);
+      if (leader.ready <= now) return &leader;
     }
-    earliest = std::min(earliest, wish.ready);
+    earliest = std::min(earliest, leader.ready);
   }
   group.earliest = earliest;
+  return nullptr;
+}
+
+void RequestQueue::refresh_leaders() {
+  for (const int number : stale_) find_leaders(banks_[static_cast<std::size_t>(number)], number);
+  stale_.clear();
 }
 
 void RequestQueue::look_at(Loose& wish, Cycle now) {
-  Entry& item = entry(wish.slot);
-  const Request& request = item.request;
-  if (wish.command < 0) wish.command = device_.prerequisite(request.final_command, request.address, request.bank);
-  item.next_command = wish.command;
+  const Request& request = at(wish.slot);
+  if (wish.command < 0) {
+    wish.command = device_.prerequisite(request.final_command, request.address, request.bank);
+    wish.bus = device_.bus_of(wish.command);
+    wish.stride = device_.stride_of(wish.command);
+  }
   wish.ready = device_.ready_at(wish.command, request.address, request.bank);
   if (wish.command == request.final_command) wish.ready = std::max(wish.ready, request.not_before);
-  if (const int stride = device_.stride_of(wish.command); stride > 1) wish.ready = start_from(std::max(now, wish.ready), stride);
+  if (wish.stride > 1) wish.ready = start_from(std::max(now, wish.ready), wish.stride);
 }
 
 Cycle RequestQueue::first_ready_at(Cycle now) {
   Loose& wish = loose_.front();
   if (wish.ready <= now) look_at(wish, now);
+  entry(wish.slot).next_command = wish.command;
   return wish.ready;
 }
 
@@ -216,7 +234,7 @@ Cycle RequestQueue::find_next_ready(Cycle now) const {
   for (const auto& group : groups_) {
     consider(group.earliest);
     if (group.earliest > now) continue;
-    for (const auto& wish : group.wishes) consider(wish.ready);
+    for (const auto& leader : group.leaders) consider(leader.ready);
   }
   for (const auto& wish : loose_) consider(wish.ready);
   return next;

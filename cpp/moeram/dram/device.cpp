@@ -26,6 +26,7 @@ Device::Device(const Spec& spec) : spec_(spec), timing_(spec), banks_(static_cas
   if (spec.two_step) half_opened_at_.assign(banks_.size(), 0);
   if (spec.two_step) in_step_until_.assign(static_cast<std::size_t>(spec.nodes_at(1)), -1);
   if (spec.power) meter_ = std::make_unique<EnergyMeter>(spec);
+  for (std::size_t command = 0; command < commands; ++command) only_sets_bank_.push_back(only_sets_bank(command));
   find_spans();
 }
 
@@ -38,6 +39,14 @@ std::optional<Action> Device::action_in_bank(std::size_t command) const {
   const Action action = spec_.actions[static_cast<std::size_t>(spec_.bank_level)][command];
   const bool plain = action == Action::open_row || action == Action::close_bank || action == Action::half_open;
   return plain ? std::optional(action) : std::nullopt;
+}
+
+// No standard with two-step openings, rows that accumulate or an energy meter has such commands.
+bool Device::only_sets_bank(std::size_t command) const {
+  const Command& facts = spec_.commands[command];
+  if (spec_.two_step || spec_.rows_accumulate || meter_ || facts.repeat_span != 0 || facts.apply_later >= 0) return false;
+  const auto& action = bank_action_[command];
+  return action && *action != Action::half_open && facts.opening == (*action == Action::open_row);
 }
 
 int Device::bank_of(const Address& address) const {
@@ -143,6 +152,10 @@ int Device::class_of_row(std::int32_t row) const {
 }
 
 void Device::issue(int command, const Address& address, int bank, Cycle now) {
+  if (bank >= 0 && only_sets_bank_[static_cast<std::size_t>(command)]) {
+    issue_in_bank(command, address[static_cast<std::size_t>(spec_.row_level)], bank, now);
+    return;
+  }
   const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
   if (spec_.two_step) watch_opening(command, bank, now);
   const int latency_class = facts.opening ? class_of_row(address[static_cast<std::size_t>(spec_.row_level)]) : 0;
@@ -159,6 +172,19 @@ void Device::issue(int command, const Address& address, int bank, Cycle now) {
     later_.push_back({facts.apply_later, address, now + facts.apply_after});
     next_later_ = std::min(next_later_, later_.back().due);
   }
+}
+
+void Device::issue_in_bank(int command, std::int32_t row, int bank, Cycle now) {
+  const Action action = *bank_action_[static_cast<std::size_t>(command)];
+  Bank& state = banks_[static_cast<std::size_t>(bank)];
+  int latency_class = 0;
+  if (action == Action::open_row) {
+    latency_class = class_of_row(row);
+    state = {BankState::opened, static_cast<std::uint8_t>(latency_class), row};
+  } else if (action == Action::close_bank) {
+    state = {};
+  }
+  timing_.issue_in_bank(command, bank, now, latency_class);
 }
 
 void Device::watch_opening(int command, int bank, Cycle now) {

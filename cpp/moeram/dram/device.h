@@ -105,6 +105,7 @@ class Device {
   };
 
   std::optional<Action> action_in_bank(std::size_t command) const;
+  bool only_sets_bank(std::size_t command) const;
   bool any_bank_not_closed(int level, int node, const Address& address) const;
   int two_step_prerequisite(int command, Prerequisite rule, const Address& address, int bank) const;
   // Commands to banks in lock step (device_spans.cpp).
@@ -118,6 +119,7 @@ class Device {
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
+  void issue_in_bank(int command, std::int32_t row, int bank, Cycle now);
   void watch_opening(int command, int bank, Cycle now);
   void keep_in_step(int node, Cycle until);
   bool apply_due(Cycle now);
@@ -131,6 +133,7 @@ class Device {
   std::vector<int> preq_level_;      // [command] first level with a prerequisite rule, -1 none
   std::vector<bool> only_wants_row_;
   std::vector<std::optional<Action>> bank_action_;  // [command] the one thing it does in one bank, if it is no more
+  std::vector<bool> only_sets_bank_;                // [command] beside timing it changes one bank's state, or nothing
   std::vector<Bank> banks_;
   std::vector<Later> later_;
   Cycle next_later_ = kNever;

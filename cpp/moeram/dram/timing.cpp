@@ -76,11 +76,15 @@ void Timing::add_rows(const std::vector<const TimingRow*>& rows) {
 }
 
 void Timing::issue_in_bank(int command, int bank, Cycle now, int latency_class) {
-  const std::int32_t* numbers = &bank_numbers_[static_cast<std::size_t>(bank * levels_)];
+  const std::int32_t* offsets = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
   const Row* rows = rows_[static_cast<std::size_t>(latency_class)].data();
   for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
+    Cycle* earliest = &earliest_[static_cast<std::size_t>(offsets[block.level])];
+    for (int i = block.begin; i < block.end; ++i) raise(earliest, rows[i], now);
+    if (block.siblings_end == block.end && block.window == 0) continue;
+    const std::int32_t* numbers = &bank_numbers_[static_cast<std::size_t>(bank * levels_)];
     const int node = numbers[block.level];
-    touch(block, node, now, rows);
+    if (block.window > 0) touch_windows(block, node, now, rows);
     if (block.siblings_end == block.windows_end) continue;
     const int width = spec_.counts[static_cast<std::size_t>(block.level)];
     const int first = numbers[block.level - 1] * width;
@@ -91,7 +95,12 @@ void Timing::issue_in_bank(int command, int bank, Cycle now, int latency_class) 
 void Timing::touch(const Block& block, int node, Cycle now, const Row* rows) {
   Cycle* earliest = earliest_at(block.level, node);
   for (int i = block.begin; i < block.end; ++i) raise(earliest, rows[i], now);
-  if (block.window == 0) return;
+  if (block.window > 0) touch_windows(block, node, now, rows);
+}
+
+// Rows that count from an earlier issue, and the issue itself for later ones.
+void Timing::touch_windows(const Block& block, int node, Cycle now, const Row* rows) {
+  Cycle* earliest = earliest_at(block.level, node);
   Cycle* latest = &history_[static_cast<std::size_t>(block.history + node * block.window)];
   for (int i = block.window - 1; i > 0; --i) latest[i] = latest[i - 1];
   latest[0] = now;

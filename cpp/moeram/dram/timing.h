@@ -24,6 +24,8 @@ class Timing {
     }
   }
 
+  void issue_in_bank(int command, int bank, Cycle now, int latency_class);
+
   // Only the rows of the level of banks, in a bank that the command reached beside the addressed one.
   void issue_bank_rows(int command, int bank, Cycle now) {
     for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
@@ -76,9 +78,9 @@ class Timing {
   void add_block(int level, int command);
   void add_rows(const std::vector<const TimingRow*>& rows);
   bool is_asked(const TimingRow& row, int level) const;
-  void issue_in_bank(int command, int bank, Cycle now, int latency_class);
   void issue_below(int command, const Address& address, Cycle now, int latency_class);
   void touch(const Block& block, int node, Cycle now, const Row* rows);
+  void touch_windows(const Block& block, int node, Cycle now, const Row* rows);
   void touch_beside(const Block& block, int node, int first, int last, Cycle now, const Row* rows);
   void raise(Cycle* earliest, const Row& row, Cycle from) { earliest[row.following] = std::max(earliest[row.following], from + row.latency); }
   Cycle* earliest_at(int level, int node) { return &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)]; }

@@ -140,10 +140,10 @@ bool Core::remembers_loads() const {
 }
 
 std::int64_t Core::quiet_ticks() const {
+  if (moved_ && (waiting_ > 0 || used_ < options_.ipc)) return 0;
   const std::int64_t to_limit = finished() || options_.most_cycles == kNever ? kNever : std::max<std::int64_t>(options_.most_cycles - now_ - 1, 0);
   if (!moved_) return stall_ == Stall::none ? 0 : to_limit;
   // A full pipeline of bubbles: every tick retires and inserts as many as it can.
-  if (waiting_ > 0 || used_ < options_.ipc) return 0;
   if (options_.waits_in_core_cycles && remembers_loads()) return 0;
   const std::int64_t to_finish = finished() ? kNever : (options_.expected_instructions - retired_ - 1) / options_.ipc;
   return std::max<std::int64_t>(0, std::min({(entry_.bubbles - 1) / options_.ipc, to_finish, to_limit}));

@@ -8,7 +8,7 @@
 
 namespace moeram {
 
-class LoadStoreTrace : public FrontEnd {
+class LoadStoreTrace final : public FrontEnd {
  public:
   // Throws TraceError naming file, line and rule; an empty file is refused.
   explicit LoadStoreTrace(const std::string& path);

@@ -27,10 +27,10 @@ void SimpleO3::tick(RequestTarget& memory) {
   disturbed_ = false;
   cache_.tick(memory);
   unfinished_ = 0;
-  for (int i = 0; i < cores(); ++i) {
-    Core& core = cores_[static_cast<std::size_t>(i)];
-    core.tick(cache_, translation_of(i));
-    if (i < waited_for_ && !core.finished()) ++unfinished_;
+  int number = 0;
+  for (auto& core : cores_) {
+    core.tick(cache_, translation_of(number));
+    if (number++ < waited_for_ && !core.finished()) ++unfinished_;
   }
 }
 

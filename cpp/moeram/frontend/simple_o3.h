@@ -14,11 +14,11 @@ class SimpleO3 : public FrontEnd {
   SimpleO3(const std::vector<std::string>& traces, const CoreOptions& core, const CacheOptions& cache, std::unique_ptr<Translation> translation,
            int waited_for = -1);
 
-  void tick(RequestTarget& memory) override;
-  bool finished() const override { return unfinished_ == 0; }
-  std::int64_t quiet_ticks(const RequestTarget& memory) const override;
-  void pass(RequestTarget& memory, std::int64_t ticks) override;
-  void on_read_done(const Request& request) override {
+  void tick(RequestTarget& memory) final;
+  bool finished() const final { return unfinished_ == 0; }
+  std::int64_t quiet_ticks(const RequestTarget& memory) const final;
+  void pass(RequestTarget& memory, std::int64_t ticks) final;
+  void on_read_done(const Request& request) final {
     disturbed_ = true;
     cache_.on_read_done(request);
   }

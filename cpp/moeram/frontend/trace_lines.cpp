@@ -76,14 +76,14 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 std::size_t split_into(std::span<std::string_view> parts, std::string_view text, char separator) {
-  std::size_t begin = 0, count = 0;
-  for (std::size_t i = 0; i <= text.size(); ++i) {
-    if (i < text.size() && text[i] != separator) continue;
-    if (count < parts.size()) parts[count] = text.substr(begin, i - begin);
-    ++count;
-    begin = i + 1;
+  std::size_t count = 0;
+  for (const char *at = text.data(), *const end = at + text.size();; ++count) {
+    const char* const begin = at;
+    while (at != end && *at != separator) ++at;
+    if (count < parts.size()) parts[count] = {begin, static_cast<std::size_t>(at - begin)};
+    if (at == end) return count + 1;
+    ++at;
   }
-  return count;
 }
 
 std::optional<std::int64_t> parse_address(std::string_view text) {
@@ -100,13 +100,14 @@ std::optional<std::int64_t> parse_address(std::string_view text) {
 }
 
 std::optional<std::int64_t> parse_decimal(std::string_view text) {
-  if (text.empty()) return std::nullopt;
+  const bool safe = text.size() <= kSafeDigits;
   std::int64_t value = 0;
   for (const char c : text) {
     if (c < '0' || c > '9') return std::nullopt;
-    if (text.size() <= kSafeDigits) value = value * 10 + (c - '0');
+    if (safe) value = value * 10 + (c - '0');
   }
-  if (text.size() <= kSafeDigits) return value;
+  if (text.empty()) return std::nullopt;
+  if (safe) return value;
   const auto first = text.find_first_not_of('0');
   return first == std::string_view::npos ? 0 : parse_integer(text.substr(first));
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "moeram/base/errors.h"
+#include "moeram/frontend/load_store_trace.h"
+#include "moeram/frontend/simple_o3.h"
 
 namespace moeram {
 
@@ -84,7 +86,7 @@ void MemorySystem::tick_channels() {
       if (const Cycle behind = now_ - 1 - channel.now(); behind > 0) channel.pass(behind);
       channel.tick();
       if (channel.take_freed()) ++version_;
-      wake_[i] = channel.quiet() ? channel.next_event() : now_ + 1;
+      wake_[i] = channel.next_event();
     }
     next_event_ = std::min(next_event_, wake_[i]);
   }
@@ -106,60 +108,106 @@ namespace {
   throw EngineError(message);
 }
 
+// How many ticks lie before `target`; `step` moves to the first one that does not.
+std::int64_t ticks_before(std::int64_t target, std::int64_t& step, std::int64_t spacing) {
+  if (target <= step) return 0;
+  const std::int64_t ticks = spacing == 1 ? target - step : (target - step + spacing - 1) / spacing;
+  step += ticks * spacing;
+  return ticks;
+}
+
 // The two clocks on a common axis of steps: the front end ticks every `ratio.memory` steps, memory every `ratio.frontend`,
-// the front end first where they meet.
-struct Loop {
-  FrontEnd& frontend;
-  MemorySystem& memory;
-  ClockRatio ratio;
-  std::int64_t frontend_step = 0;  // of the next tick
-  std::int64_t memory_step = 0;
+// the front end first where they meet. `Front` is the front end's own class, so that its ticks are direct calls.
+template <class Front>
+class Loop {
+ public:
+  Loop(Front& frontend, MemorySystem& memory, ClockRatio ratio) : frontend_(frontend), memory_(memory), ratio_(ratio) {}
 
-  // Bring both to the first step in which anything but waiting can happen.
-  void jump() {
-    const Cycle event = memory.next_event();
-    const std::int64_t quiet = frontend.quiet_ticks(memory);
-    std::int64_t target = event == kNever ? kNever : memory_step + (event - memory.now() - 1) * ratio.frontend;
-    if (quiet != kNever) target = std::min(target, frontend_step + quiet * ratio.memory);
-    if (target == kNever) refuse_to_wait(memory);
-    if (const auto ticks = ticks_before(target, memory_step, ratio.frontend); ticks > 0) memory.pass(ticks);
-    if (const auto ticks = ticks_before(target, frontend_step, ratio.memory); ticks > 0) frontend.pass(memory, ticks);
+  // Each goes ahead to the first step in which anything but waiting can happen.
+  void run() {
+    while (play_until_memory_acts()) {
+      pass_memory(memory_acts_);
+      memory_step_ += ratio_.frontend;
+      memory_.tick_awake();
+    }
   }
 
-  // How many ticks lie before `target`; `step` moves to the first one that does not.
-  static std::int64_t ticks_before(std::int64_t target, std::int64_t& step, std::int64_t spacing) {
-    if (target <= step) return 0;
-    const std::int64_t ticks = spacing == 1 ? target - step : (target - step + spacing - 1) / spacing;
-    step += ticks * spacing;
-    return ticks;
+  void run_tick_by_tick() {
+    while (true) {
+      if (frontend_step_ <= memory_step_) {
+        const bool together = frontend_step_ == memory_step_;
+        frontend_step_ += ratio_.memory;
+        frontend_.tick(memory_);
+        if (frontend_.finished()) return;
+        if (!together) continue;
+      }
+      memory_step_ += ratio_.frontend;
+      memory_.tick();
+      if (frontend_.quiet_ticks(memory_) == kNever && memory_.asleep_for_ever()) refuse_to_wait(memory_);
+    }
   }
+
+ private:
+  // False: the front end is finished.
+  bool play_until_memory_acts() {
+    find_next_act();
+    while (frontend_step_ <= memory_acts_) {
+      const std::int64_t quiet = frontend_.quiet_ticks(memory_);
+      if (quiet > 0) {
+        wait(quiet);
+        continue;
+      }
+      pass_memory(frontend_step_);
+      const Cycle event = memory_.next_event();
+      frontend_.tick(memory_);
+      frontend_step_ += ratio_.memory;
+      if (frontend_.finished()) return false;
+      if (memory_.next_event() != event) find_next_act();
+    }
+    return true;
+  }
+
+  void find_next_act() {
+    const Cycle event = memory_.next_event();
+    memory_acts_ = event == kNever ? kNever : memory_step_ + std::max<Cycle>(event - memory_.now() - 1, 0) * ratio_.frontend;
+  }
+
+  void wait(std::int64_t quiet) {
+    if (quiet == kNever && memory_acts_ == kNever) refuse_to_wait(memory_);
+    std::int64_t target = memory_acts_ == kNever ? kNever : memory_acts_ + 1;
+    if (quiet != kNever) target = std::min(target, frontend_step_ + quiet * ratio_.memory);
+    pass_memory(std::min(target, memory_acts_));
+    frontend_.pass(memory_, ticks_before(target, frontend_step_, ratio_.memory));
+  }
+
+  void pass_memory(std::int64_t target) {
+    if (const auto ticks = ticks_before(target, memory_step_, ratio_.frontend); ticks > 0) memory_.pass(ticks);
+  }
+
+  Front& frontend_;
+  MemorySystem& memory_;
+  ClockRatio ratio_;
+  std::int64_t frontend_step_ = 0;  // of the next tick
+  std::int64_t memory_step_ = 0;
+  std::int64_t memory_acts_ = 0;    // step of the first tick of memory in which something can happen
 };
+
+template <class Front>
+void play(Front& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
+  Loop<Front> loop(frontend, memory, ratio);
+  skip ? loop.run() : loop.run_tick_by_tick();
+}
 
 }  // namespace
 
 void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
-  Loop loop{frontend, memory, ratio};
-  while (true) {
-    if (loop.frontend_step <= loop.memory_step) {
-      const bool together = loop.frontend_step == loop.memory_step;
-      loop.frontend_step += ratio.memory;
-      if (skip && frontend.quiet_ticks(memory) > 0) {
-        frontend.pass(memory, 1);
-      } else {
-        frontend.tick(memory);
-      }
-      if (frontend.finished()) break;
-      if (!together) continue;
-    }
-    loop.memory_step += ratio.frontend;
-    if (!skip) {
-      memory.tick();
-      if (frontend.quiet_ticks(memory) == kNever && memory.asleep_for_ever()) refuse_to_wait(memory);
-      continue;
-    }
-    memory.tick_awake();
-    if (memory.next_event() > memory.now() + 1) loop.jump();
+  if (auto* trace = dynamic_cast<LoadStoreTrace*>(&frontend)) {
+    play(*trace, memory, ratio, skip);
+  } else if (auto* cores = dynamic_cast<SimpleO3*>(&frontend)) {
+    play(*cores, memory, ratio, skip);
+  } else {
+    play(frontend, memory, ratio, skip);
   }
   memory.catch_up();
 }

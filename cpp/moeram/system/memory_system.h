@@ -11,7 +11,7 @@
 
 namespace moeram {
 
-class MemorySystem : public RequestTarget {
+class MemorySystem final : public RequestTarget {
  public:
   MemorySystem(std::shared_ptr<const Spec> spec, std::unique_ptr<AddressMapper> mapper, const ControllerOptions& options);
 
