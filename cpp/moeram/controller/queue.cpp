@@ -114,11 +114,23 @@ void RequestQueue::unlink_from_bank(int slot, int number) {
     make_stale(bank, number);  // it got its row opened, so the state changes too
   }
   if (bank.hit != slot) return;
-  // The next one that wants the same takes its place.
-  drop(bank.hit, group_of(bank, kHit));
   int heir = item.bank_next;
   while (heir != kNone && !hits(bank, heir)) heir = entry(heir).bank_next;
-  if (heir != kNone && !bank.stale) lead(bank, number, heir);
+  if (heir == kNone) {
+    drop(bank.hit, group_of(bank, kHit));
+  } else {
+    hand_over(bank.hit, heir, group_of(bank, kHit));
+  }
+}
+
+// A younger one takes a leader's place, as ready as that was, behind those that are older.
+void RequestQueue::hand_over(int& slot, int heir, Group& group) {
+  auto place = group.leaders.begin();
+  while (place->slot != slot) ++place;
+  const Leader leader{place->ready, entry(heir).age, heir, place->bank};
+  for (; std::next(place) != group.leaders.end() && std::next(place)->age < leader.age; ++place) *place = *std::next(place);
+  *place = leader;
+  slot = heir;
 }
 
 void RequestQueue::find_leaders(Bank& bank, int number) {

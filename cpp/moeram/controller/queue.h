@@ -132,6 +132,7 @@ class RequestQueue {
   void find_leaders(Bank& bank, int number);
   void lead(Bank& bank, int number, int slot);
   void drop(int& slot, Group& group);
+  void hand_over(int& slot, int heir, Group& group);
   Group& group_of(const Bank& bank, Kind kind) { return groups_[static_cast<std::size_t>(static_cast<int>(kind) * nodes_ + bank.node)]; }
   Group& group_of_other(const Bank& bank) { return group_of(bank, bank.open ? kClose : kOpen); }
 

@@ -155,16 +155,20 @@ class Loop {
       const std::int64_t quiet = frontend_.quiet_ticks(memory_);
       if (quiet > 0) {
         wait(quiet);
-        continue;
+      } else {
+        play_tick();
       }
-      pass_memory(frontend_step_);
-      const Cycle event = memory_.next_event();
-      frontend_.tick(memory_);
-      frontend_step_ += ratio_.memory;
       if (frontend_.finished()) return false;
-      if (memory_.next_event() != event) find_next_act();
     }
     return true;
+  }
+
+  void play_tick() {
+    pass_memory(frontend_step_);
+    const Cycle event = memory_.next_event();
+    frontend_.tick(memory_);
+    frontend_step_ += ratio_.memory;
+    if (memory_.next_event() != event) find_next_act();
   }
 
   void find_next_act() {
