@@ -252,11 +252,11 @@ bool Controller::every_bus_held() {
   return true;
 }
 
+// With low above high watermark the write mode flips in every tick.
+bool Controller::restless() const { return low_mark_ >= high_mark_ && !(read_.empty() && write_.empty()); }
+
 Cycle Controller::next_event() {
-  // With low above high watermark the write mode flips in every tick.
-  const bool restless = low_mark_ >= high_mark_ && !(read_.empty() && write_.empty());
-  if (restless) return now_ + 1;
-  if (!quiet_) return read_.empty() && write_.empty() && priority_.empty() ? next_event_without_requests() : now_ + 1;
+  if (!quiet_ || restless()) return now_ + 1;
   Cycle next = std::min(device_.next_event(), next_refresh_);
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   // A ready choice may have been held back by a row in use; then only an older request turning ready changes the choice.
@@ -271,8 +271,10 @@ Cycle Controller::next_event() {
   return std::max(next, now_ + 1);
 }
 
-// Only open rows and reads on their way: known without a tick that looks and finds nothing.
-Cycle Controller::next_event_without_requests() {
+// With only open rows and reads on their way it is known without a tick that looks and finds nothing.
+Cycle Controller::next_event_if_left_alone() {
+  if (quiet_) return next_event();
+  if (!read_.empty() || !write_.empty() || !priority_.empty()) return now_ + 1;
   for (int bus = 0; bus < buses_; ++bus) active_.oldest_ready(now_ + 1, bus);
   Cycle next = std::min({device_.next_event(), next_refresh_, active_.earliest_ready()});
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);

@@ -61,6 +61,8 @@ class Controller : public MemoryPort {
 
   // The first cycle whose tick may do something; every tick before it only lets time pass. Valid after a tick.
   Cycle next_event();
+  // The same for senders that only wait for take_freed() and completions, not for what a tick did: it may be later.
+  Cycle next_event_if_left_alone();
   // True once if the read or write queue lost a request since the last call.
   bool take_freed() { return std::exchange(freed_, false); }
   // Let `cycles` ticks pass in which nothing happens.
@@ -125,7 +127,7 @@ class Controller : public MemoryPort {
   Choice choose(int bus);
   Choice choose_from(RequestQueue& queue, int bus);
   bool every_bus_held();
-  Cycle next_event_without_requests();
+  bool restless() const;
   void update_write_mode();
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request, int command);

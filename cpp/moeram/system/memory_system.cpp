@@ -86,7 +86,7 @@ void MemorySystem::tick_channels() {
       if (const Cycle behind = now_ - 1 - channel.now(); behind > 0) channel.pass(behind);
       channel.tick();
       if (channel.take_freed()) ++version_;
-      wake_[i] = channel.next_event();
+      wake_[i] = channel.next_event_if_left_alone();
     }
     next_event_ = std::min(next_event_, wake_[i]);
   }
