@@ -104,7 +104,7 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
         CapacityError: a buffer of the unit is too small.
     """
     core = load_core()
-    config = _core_configuration(tuple(configuration(system, options).items()))
+    config = _core_configuration(core, tuple(configuration(system, options).items()))
 
     def simulate(part: NmpWork) -> dict[str, Any]:
         return core.run_nmp(
@@ -138,9 +138,9 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
 
 
 @lru_cache(maxsize=32)
-def _core_configuration(items: tuple[tuple[str, Any], ...]) -> Any:
+def _core_configuration(core: Any, items: tuple[tuple[str, Any], ...]) -> Any:
     """Return the core's NmpConfig; making one resolves a DRAM standard, which takes longer than a small layer."""
-    return load_core().NmpConfig(**dict(items))
+    return core.NmpConfig(**dict(items))
 
 
 def check_batch(system: System, options: CycleOptions, *, batch: int, most_tokens: int) -> None:
