@@ -84,14 +84,4 @@ std::vector<std::int64_t> Controller::counts() const {
   return out;
 }
 
-std::vector<std::int64_t> QueuedController::canonical_at_rest() const {
-  std::vector<std::int64_t> out;
-  const bool queued = std::any_of(queues_.begin(), queues_.end(), [](const RunQueue& queue) { return !queue.empty(); });
-  if (queued || !pending_.empty() || marked_count_ > 0) return out;
-  device_.canonical(now_, Frame(spec_, spec_.bank_level), out);
-  refresh_->canonical(now_, out);
-  out.insert(out.end(), {std::max<Cycle>(writes_done_ - now_, 0), write_mode_, kept_choice_, mode_});
-  return out;
-}
-
 }  // namespace moeram

@@ -83,8 +83,6 @@ class QueuedController : public MemoryPort {
   // Without it every cycle is a tick; the results are the same.
   void set_skip(bool skip) { skip_ = skip; }
   bool drained() const;  // requests that were sent: a waiting refresh is none, nor is what comes from the feed
-  // The state relative to now, with the time to the next refresh; empty unless all rows are closed and nothing at all is queued.
-  std::vector<std::int64_t> canonical_at_rest() const;
   void set_read_sink(ReadSink* sink) { sink_ = sink; }
   void add_listener(std::shared_ptr<CommandListener> listener) { listeners_.push_back(std::move(listener)); }
   const std::vector<std::shared_ptr<CommandListener>>& listeners() const { return listeners_; }

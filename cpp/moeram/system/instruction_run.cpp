@@ -145,7 +145,8 @@ Turns play_turns(const InstructionSet& set, const InstructionTrace& program, Que
     turns.issued.insert(turns.issued.end(), issued.begin(), issued.end());
     // Brought to the cycle of the next instruction, so that the engine's distance from it is no part of the state.
     channel.run_until(cycle);
-    if (auto state = fold ? channel.canonical_at_rest() : std::vector<std::int64_t>{}; !state.empty()) {
+    if (fold) {
+      auto state = channel.canonical();
       state.insert(state.end(), engine.registers().begin(), engine.registers().end());
       if (const Period* period = repeats.visit(pack(state), {cycle, done, {0}}); period != nullptr) {
         turns.period = period->requests;
