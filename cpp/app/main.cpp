@@ -105,7 +105,7 @@ void simulate(const Arguments& arguments) {
     ramulator->run(arguments.skip, arguments.most_cycles);
     std::cout << ramulator->statistics(arguments.lists) << std::flush;
   } else {
-    throw UsageError("--lists and --max-cycles go with the memory systems of Ramulator 2.0 only");
+    throw moeram::ConfigError("--lists and --max-cycles go with the memory systems of Ramulator 2.0 only");
   }
   if (!std::cout) throw moeram::EngineError("the statistics could not be written to standard output");
 }

@@ -192,13 +192,17 @@ void QueuedController::finish(const Choice& choice, Request& request) {
     fed_done_ = std::max(fed_done_, request.depart);
     ++statistics_.fed;
   } else {
-    if (rules_.queues[static_cast<std::size_t>(choice.queue)].takes != QueueRules::Takes::refreshes) --sent_waiting_;
+    // A refresh gets nobody further: where there is time for nothing else, somebody must notice.
+    const bool refresh = rules_.queues[static_cast<std::size_t>(choice.queue)].takes == QueueRules::Takes::refreshes;
+    if (!refresh) {
+      --sent_waiting_;
+      last_progress_ = now_;
+    }
     if (rules_.replies[kind] || marker) {
       pending_.push_back(request);
     } else {
       writes_done_ = std::max(writes_done_, request.depart);
     }
-    last_progress_ = now_;
   }
   queue_at(choice.queue).pop_front(choice.run);
 }
@@ -311,7 +315,7 @@ void QueuedController::watch() const {
 
 std::string QueuedController::blocked_request() const {
   for (std::size_t q = 0; q < queues_.size(); ++q) {
-    if (queues_[q].empty()) continue;
+    if (queues_[q].empty() || rules_.queues[q].takes == QueueRules::Takes::refreshes) continue;
     const Request& request = queues_[q].front(0);
     std::string text = "blocked: " + spec_.requests[static_cast<std::size_t>(request.kind)].name + " (";
     for (std::size_t level = 0; level < spec_.levels.size(); ++level) {

@@ -85,6 +85,7 @@ FaultChoice read_fault_choice(const Params& holder) {
     choice.all = word == "all";
     return choice;
   }
+  if (!faults->is_map() || faults->keys().empty()) faults->fail("'none', 'all' or a map from names of faults to true or false is expected");
   for (const auto& name : faults->keys()) choice.named[name] = faults->boolean(name);
   return choice;
 }

@@ -195,7 +195,9 @@ void read_refresh(const Params& behaviour, Standard& standard) {
     RefreshRule rule;
     rule.request = spec.request(refresh->text("request"));
     if (rule.request < 0) refresh->fail("request '" + refresh->text("request") + "' is unknown");
-    rule.level = spec.level(refresh->text("level"));
+    const std::string level = refresh->text("level");
+    // Ramulator 2.0's HBM names a level that it lacks, and therefore never refreshes.
+    rule.level = level == "rank" ? spec.level(level) : find_level(spec, refresh->child("level"), level);
     standard.refresh_interval = refresh->text("interval");
     spec.refresh = rule;
   }

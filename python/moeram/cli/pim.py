@@ -72,7 +72,7 @@ def run(
     values: Annotated[
         str, typer.Option("--values", metavar="FORMAT", help="Run on random fp16 or bf16 values too; small kernels.")
     ] = "",
-    seed: Annotated[int, typer.Option("--seed", help="Of the values.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the values.")] = 0,
 ) -> None:
     """Lower a kernel, time it on the cycle engine, and say where time and energy go; exit code 1 where values are wrong."""
     lowered = _kernel(standard, kernel, parameter, org, timing, faults)

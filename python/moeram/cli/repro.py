@@ -33,7 +33,7 @@ def repro_command(
     paper: Annotated[str, typer.Argument(help="stratum or sieve.")],
     routing: Routing = None,
     measured: Annotated[
-        Path | None, typer.Option("--measured", metavar="DIR", help="Tables of measured GPU kernel times.")
+        Path | None, typer.Option("--measured", metavar="DIR", help="Tables of measured GPU kernel times (stratum's R9).")
     ] = None,
     target: Targets = None,
     trajectories: Trajectories = 2,

@@ -50,6 +50,8 @@ def run_studies(
     unknown = sorted(inputs.keys() - {name for study in studies for name in study.inputs})
     if unknown:
         raise ConfigError(f"--input {unknown[0]}: none of these studies asks for it")
+    for study in wanted if compare is not None else ():
+        _require_expected(compare / f"{study.name}.csv")
     console, different = output(), 0
     hashes = {paper: load_assumptions(paper).hash for paper in papers()}
     for study in wanted:
@@ -80,9 +82,12 @@ def _shown(table: Table) -> Table:
     return Table(table.name, {name: table[name] for name in shown}, table.units)
 
 
+def _require_expected(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file to compare with")
+
+
 def _show_differences(table: Path, expected: Path, tolerance: float) -> bool:
-    if not expected.is_file():
-        raise ConfigError(f"{expected}: no such file to compare with")
     found = runs.differences(table, expected, relative=tolerance)
     for sentence in found[:10]:
         typer.echo(sentence, err=True)

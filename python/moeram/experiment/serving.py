@@ -111,7 +111,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         experiment=experiment,
         tables=tables,
         record=record,
-        notes=(*source.notes, *_notes(system, requests), *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ())),
+        notes=(*source.notes, *_notes(system, requests), *_missed(tables["throughput"], record), *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ())),
         fidelity=record.fidelity,
         routing_fidelity=source.fidelity,
         resolved=experiment.machines(),
@@ -128,7 +128,10 @@ def make_pricer(
     if system.kind == "near_memory":
         return _near_memory(experiment, model, system, source, routed)
     tables = read_tables(experiment.measured) if experiment.measured else None
-    cost = GpuCost(system.one_gpu(), tables, outside=experiment.outside_measured)
+    gpu = system.one_gpu()
+    if tables is not None and tables.device and gpu.measured_as and gpu.measured_as.lower() not in tables.device.lower():
+        raise ConfigError(f"measured: the tables are of {tables.device}, {system.name} has {gpu.description}")
+    cost = GpuCost(gpu, tables, outside=experiment.outside_measured)
     if system.kind == "gpus":
         return GpuPricer(
             model, cost, routed, system.network(), experts=system.experts, deal_every_steps=system.deal_every_steps,
@@ -276,6 +279,14 @@ def _requests(experiment: ServingExperiment, source: RoutingSource) -> Requests:
     # A stream of its own, so that a better prediction changes nothing else.
     confusion = topic_confusion(experiment.topic_prediction, source)
     return requests.taken_for(confusion, np.random.default_rng([experiment.seed, 8]))
+
+
+def _missed(throughput: Table, record: ServingRecord) -> tuple[str, ...]:
+    """Say so where the limits were met by nobody."""
+    if next(throughput.rows())["met_share"] > 0:
+        return ()
+    least_ms = int(record.steps["time_ps"].min()) * 1e-9
+    return (f"limits: no request met them, goodput is 0; the shortest step of the run took {least_ms:.3g} ms",)
 
 
 def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ class Gpu(Options):
     """One GPU.
 
     peak_tflops: dense, by number format. launch_floor_us: least time of a kernel. busy_power_fraction: of the design power,
-    drawn while a kernel runs. link_*: one direction of its link to the others. price_usd None: not known.
+    drawn while a kernel runs. link_*: one direction of its link to the others. price_usd None: not known. measured_as: what measured tables
+    call it, a part of their column "device"; None: tables of any device are taken.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Gpu(Options):
     price_usd: Annotated[float, Field(gt=0)] | None
     link_gb_per_s: Annotated[GbPerS, Field(gt=0)]
     link_latency_us: Annotated[float, Field(ge=0)]
+    measured_as: str | None = None
 
     @field_validator("peak_tflops")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from moeram.errors import MoeramError
 from moeram.hardware.cycle import load_core
 
 # By the syntax of the instructions: front end, memory system, controller, scheduler, refresh, mapper, as those simulators name them.
@@ -120,4 +121,9 @@ def _call(call: Callable[..., Any], memory: ProgramMemory, trace: str, **options
         Path(folder, "program.txt").write_text(trace, encoding="utf-8")
         path = Path(folder, "config.yaml")
         path.write_text(yaml.safe_dump(memory.configuration()), encoding="utf-8")
-        return call(str(path), folder=folder, **options)
+        try:
+            return call(str(path), folder=folder, **options)
+        except MoeramError as error:
+            # The user knows neither the folder nor the configuration.
+            text = str(error).replace(f"{folder}/program.txt", "program").replace(str(path), memory.standard)
+            raise type(error)(text) from None

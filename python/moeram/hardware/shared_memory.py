@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError, EngineError
 from moeram.hardware.cycle import engine_version
@@ -43,6 +43,18 @@ class SharingOptions(Options):
     cap: _Cycles = 0
     host_slice: _Cycles = 0
     units_slice: _Cycles = 0
+
+    @model_validator(mode="after")
+    def _goes_with_its_policy(self) -> SharingOptions:
+        prefers = self.policy in ("host_first", "units_first")
+        if self.cap and not prefers:
+            raise ValueError(f"cap: {self.policy} has none, allowed: with host_first and units_first")
+        slices = self.policy == "time_slices"
+        if bool(self.host_slice) != slices or bool(self.units_slice) != slices:
+            raise ValueError("host_slice and units_slice: both go with time_slices, and with nothing else")
+        if self.policy == "host_first" and self.row_buffers == "alternating" and not self.cap:
+            raise ValueError("host_first with alternating row buffers never lets the units go on beside endless reads; give a cap, such as 2000")
+        return self
 
     def as_engine_has_it(self) -> dict[str, Any]:
         """Return the map `Controller.Sharing`."""

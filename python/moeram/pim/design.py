@@ -150,6 +150,8 @@ def load_design(
         ConfigError: no such standard or preset, or a file without instructions or a unit.
     """
     tree = load_config("standards", standard)
+    if not isinstance(tree.value, dict):
+        raise ConfigError(f"{standard}: a map of keys is expected")
     for name in ("instructions", "unit"):
         if name not in tree.value:
             raise ConfigError(f"{standard}: has no section {name!r}; a memory that computes has one")

@@ -58,6 +58,13 @@ def targets_of(paper: str) -> tuple[Target, ...]:
     return {"stratum": stratum.TARGETS, "sieve": sieve.TARGETS}[paper]
 
 
+def routed_models(paper: str) -> tuple[str, ...]:
+    """Return the models whose recorded routing some target of a paper reads."""
+    from moeram.repro import sieve, stratum
+
+    return {"stratum": stratum.ROUTED, "sieve": sieve.ROUTED}[paper]
+
+
 def evaluate_all(
     nominal: Setting,
     targets: Sequence[Target],

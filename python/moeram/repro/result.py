@@ -13,9 +13,9 @@ from pydantic import Field
 from moeram.errors import ConfigError, EngineError
 from moeram.hardware.cycle import usable_threads
 from moeram.metrics import Table
-from moeram.options import Options, build, load_config
-from moeram.repro.assumptions import Value, load_assumptions
-from moeram.repro.evaluation import Crossing, Evaluated, Progress, evaluate_all, targets_of, where_met
+from moeram.options import Options, build, config_names, load_config
+from moeram.repro.assumptions import Value, load_assumptions, papers
+from moeram.repro.evaluation import Crossing, Evaluated, Progress, evaluate_all, routed_models, targets_of, where_met
 from moeram.repro.target import Setting, Target
 from moeram.repro.targets import NOT_TESTABLE, OUTCOMES, Outcome, Point, judge, load_targets, towards
 
@@ -112,6 +112,7 @@ def reproduce(
     begin = time.perf_counter()
     assumptions, published = load_assumptions(paper), load_targets(paper)
     targets = _chosen(targets_of(paper), only)
+    _check_inputs(paper, targets, routing or {}, measured)
     nominal = Setting(paper=paper, routing=tuple(sorted((routing or {}).items())))
     count = usable_threads(workers)
     evaluated = evaluate_all(nominal, targets, trajectories=trajectories, seed=seed, workers=count, progress=progress)
@@ -138,6 +139,19 @@ def reproduce(
         wall_time_s=time.perf_counter() - begin,
         evaluated=evaluated,
     )
+
+
+def _check_inputs(
+    paper: str, targets: Sequence[Target], routing: Mapping[str, str], measured: Sequence[str]
+) -> None:
+    """Refuse inputs that no target would read."""
+    if measured and not any(target.measured for target in targets):
+        raise ConfigError(f"measured: none of {paper}'s targets that are asked for reads measured kernels; stratum's R9 does")
+    models = routed_models(paper)
+    for model in routing:
+        if model not in models:
+            allowed = ", ".join(models) or "no model: its targets are of fitted routing"
+            raise ConfigError(f"routing: given {model!r}, {paper}'s targets read recorded routing of {allowed}")
 
 
 def measured_files(folder: str | Path) -> tuple[str, ...]:
@@ -244,7 +258,11 @@ def recorded_outcomes(paper: str | Path, routing: Sequence[str] = ()) -> Recorde
     Raises:
         ConfigError: nothing is recorded for these models' routing.
     """
+    if not isinstance(paper, Path) and paper not in papers():
+        raise ConfigError(f"paper: given {paper!r}, allowed: {', '.join(papers())}")
     name = paper if isinstance(paper, Path) or not routing else f"{paper}_recorded_routing"
+    if name != paper and name not in config_names("outcomes"):
+        raise ConfigError(f"no outcomes of {paper} are recorded for recorded routing; use --record FILE or --recorded FILE")
     recorded = build(Recorded, load_config("outcomes", name))
     if set(recorded.routing) != set(routing):
         raise ConfigError(

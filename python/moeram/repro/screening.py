@@ -97,7 +97,8 @@ def elementary_effects(
 
 def _signed_step(parameter: Parameter, before: Value, after: Value) -> float:
     if parameter.choices is not None:
-        return STEP if parameter.choices.index(after) > parameter.choices.index(before) else -STEP  # type: ignore[arg-type]
+        steps = parameter.choices.index(after) - parameter.choices.index(before)  # type: ignore[arg-type]
+        return steps / (len(parameter.choices) - 1)
     assert parameter.range is not None
     least, most = parameter.range
     return (float(after) - float(before)) / (most - least)  # type: ignore[arg-type]

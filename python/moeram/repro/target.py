@@ -86,13 +86,15 @@ class Target:
     """How one target is computed.
 
     parameters: those that it depends on; all others are nominal when `evaluate` runs. evaluate: every published value of the target. beside: other
-    readings of some values to print beside ours at nominal, value -> label -> number or words. note: what a reader must know.
+    readings of some values to print beside ours at nominal, value -> label -> number or words. measured: whether those read measured kernels.
+    note: what a reader must know.
     """
 
     id: str
     parameters: tuple[str, ...]
     evaluate: Callable[[Setting], dict[str, Found]] = field(repr=False)
     beside: Callable[[Setting], Mapping[str, Mapping[str, float | str]]] | None = field(default=None, repr=False)
+    measured: bool = False
     note: str = ""
 
     def __call__(self, setting: Setting) -> dict[str, Found]:

@@ -134,7 +134,13 @@ def read_sweep(name_or_path: str | Path, over: Sequence[str] = (), parameters: S
     Raises:
         ConfigError: whatever is wrong with the file or the texts.
     """
-    grid, fixed = dict(map(_over, over)), dict(map(_parameter, parameters))
+    pairs = list(map(_over, over))
+    grid, fixed = dict(pairs), dict(map(_parameter, parameters))
+    for key in grid:
+        if sum(key == other for other, _ in pairs) > 1:
+            raise ConfigError(f"--over {key}: given twice; write --over {key}=A,B")
+        if key in fixed:
+            raise ConfigError(f"{key}: in --over and in -p, allowed: one of them")
     path = Path(name_or_path).expanduser()
     tree = load_yaml(path) if path.suffix in (".yaml", ".yml") else None
     if tree is not None and isinstance(tree.value, dict) and "experiment" in tree.value:

@@ -100,7 +100,11 @@ def load_serving_system(name_or_path: str | Path, values: Mapping[str, Any] | No
         ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
     """
     tree = load_config("systems", name_or_path)
-    return build(ServingSystem, overlay(tree, tree_of(dict(values), "system_values")) if values else tree)
+    if not values:
+        return build(ServingSystem, tree)
+    system = build(ServingSystem, overlay(tree, tree_of(dict(values), "system_values")))
+    changed = f"{system.description}, changed: {', '.join(sorted(values))}"
+    return system if "in_paper" in values else system.model_copy(update={"in_paper": False, "description": changed})
 
 
 def serving_system_names() -> list[str]:

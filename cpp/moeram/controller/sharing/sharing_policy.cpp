@@ -1,5 +1,7 @@
 #include "moeram/controller/sharing/sharing_policy.h"
 
+#include <algorithm>
+
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
 #include "moeram/controller/sharing/oldest_first.h"
@@ -27,17 +29,16 @@ std::vector<std::string> sharing_policy_names() { return {"HostFirst", "UnitsFir
 
 std::unique_ptr<SharingPolicy> make_sharing_policy(const SharingOptions& options, const SharingLimits& limits) {
   const std::string& name = options.policy;
+  const auto names = sharing_policy_names();
+  if (std::find(names.begin(), names.end(), name) == names.end()) throw ConfigError("Sharing '" + name + "' is unknown" + did_you_mean(name, names));
   if (options.cap != 0 && name != "HostFirst" && name != "UnitsFirst") throw ConfigError("Sharing " + name + " has no cap; HostFirst and UnitsFirst have");
   if ((options.slices[0] != 0 || options.slices[1] != 0) && name != "TimeSlices") throw ConfigError("Sharing " + name + " has no slices; TimeSlices has");
   if (name == "HostFirst") return make_priority(Side::host, options, limits);
   if (name == "UnitsFirst") return make_priority(Side::units, options, limits);
   if (name == "OldestFirst") return std::make_unique<OldestFirst>();
-  if (name == "TimeSlices") {
-    need("Sharing TimeSlices, host_slice", options.slices[0], limits.service[0]);
-    need("Sharing TimeSlices, units_slice", options.slices[1], limits.service[1]);
-    return std::make_unique<TimeSlices>(options.slices);
-  }
-  throw ConfigError("Sharing '" + name + "' is unknown" + did_you_mean(name, sharing_policy_names()));
+  need("Sharing TimeSlices, host_slice", options.slices[0], limits.service[0]);
+  need("Sharing TimeSlices, units_slice", options.slices[1], limits.service[1]);
+  return std::make_unique<TimeSlices>(options.slices);
 }
 
 }  // namespace moeram

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from moeram.errors import TraceError, did_you_mean
 from moeram.hardware.measured.tables import OPERATIONS, MeasuredTables
 
+_UNNAMED = "unnamed"
+
 
 def read_tables(paths: Iterable[str | Path]) -> MeasuredTables:
     """Read tables (.csv or .parquet) of one device.
@@ -23,21 +25,21 @@ def read_tables(paths: Iterable[str | Path]) -> MeasuredTables:
     devices: dict[str, Path] = {}
     for path in map(Path, paths):
         columns = _read(path)
-        for device in np.unique(columns.get("device", np.array(["unnamed"]))):
+        for device in np.unique(columns.get("device", np.array([_UNNAMED]))):
             devices[str(device)] = path
+        if len(devices) > 1:
+            named = ", ".join(f"{device} ({place.name})" for device, place in sorted(devices.items()))
+            raise TraceError(f"tables of several devices: {named}")
         for operation, shapes in _group(path, columns).items():
             known = tables.setdefault(operation, {})
             twice = known.keys() & shapes.keys()
             if twice:
-                raise TraceError(f"{path}: {operation} of {next(iter(twice))} is in another file already")
+                raise TraceError(f"{path}: {operation} of {', '.join(map(str, next(iter(twice))))} is in another file already")
             known.update(shapes)
-    if len(devices) > 1:
-        raise TraceError(
-            f"tables of several devices: {', '.join(f'{d} ({p.name})' for d, p in sorted(devices.items()))}"
-        )
     if not tables:
         raise TraceError("no measured tables are given")
-    return MeasuredTables(tables, f"the measured table of {next(iter(devices))}")
+    (device,) = devices
+    return MeasuredTables(tables, f"the measured table of {device}", None if device == _UNNAMED else device)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

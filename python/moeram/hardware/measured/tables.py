@@ -38,10 +38,12 @@ class Lookup:
 class MeasuredTables:
     """All tables of one device; times by operation and shape."""
 
-    def __init__(self, tables: Mapping[str, Mapping[tuple[Any, ...], NDArray[np.float64]]], source: str) -> None:
-        """Take operation -> shape -> points [n, axes + 1] (sizes, then ps), sorted by their axes from outer to inner."""
+    def __init__(
+        self, tables: Mapping[str, Mapping[tuple[Any, ...], NDArray[np.float64]]], source: str, device: str | None = None
+    ) -> None:
+        """Take operation -> shape -> points [n, axes + 1] (sizes, then ps), sorted by their axes from outer to inner; device None: not named."""
         self._tables = tables
-        self.source = source
+        self.source, self.device = source, device
 
     @property
     def operations(self) -> tuple[str, ...]:

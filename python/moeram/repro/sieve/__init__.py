@@ -22,3 +22,5 @@ TARGETS: tuple[Target, ...] = tuple(
         r01_routing, r02_streams, r03_expert_time, r04_scheduler, r05_qwen35, r06_gptoss, r07_qwen3, r08_shapes, r09_channels, r10_mixed,
     )
 )  # fmt: skip
+# Models whose recorded routing some target reads: targets are of the sheet's fits.
+ROUTED: tuple[str, ...] = ()

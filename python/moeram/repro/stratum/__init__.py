@@ -19,6 +19,7 @@ from moeram.repro.stratum import (
     r14_ring,
     r15_duplex,
 )
+from moeram.repro.stratum.machines import CASES
 from moeram.repro.target import Target
 
 TARGETS: tuple[Target, ...] = tuple(
@@ -28,3 +29,5 @@ TARGETS: tuple[Target, ...] = tuple(
         r10_energy, r11_batches, r12_folded, r13_area, r14_ring, r15_duplex,
     )
 )  # fmt: skip
+# Models whose recorded routing some target reads.
+ROUTED = tuple(case.model for case in CASES.values())

@@ -46,6 +46,6 @@ def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
 
 
 TARGET = Target(
-    id="R9", parameters=(*DECODE, "batch"), evaluate=evaluate, beside=beside,
+    id="R9", parameters=(*DECODE, "batch"), evaluate=evaluate, beside=beside, measured=True,
     note="GPUs by roofline with launch floors; the bound is the ratio of both machines' peaks",
 )  # fmt: skip

@@ -105,7 +105,7 @@ class GpuKernels:
         ]
         if cost.tables is not None:
             require_distribution(cost.tables, distribution)
-            if not (self._products or any(self.measures(name) for name in self._shapes if name != "all_reduce")):
+            if not (self._products or any(self.measures(name) for name in self._shapes if name != "all_reduce" or cut > 1)):
                 raise ConfigError(nothing_fits(cost.tables, self._shapes, model))
         self._left = {of_head: self._not_measured(of_head) for of_head in (False, True)}
         self._kept: dict[tuple[str, float], Part] = {}
