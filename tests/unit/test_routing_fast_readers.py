@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from moeram.errors import TraceError
@@ -99,6 +99,10 @@ def test_topics(text):
 
 
 @given(response_texts())
+@example(b'{"routed_experts":[[[1,2],[3,4]]]0}')
+@example(b'{"routed_experts":[[[1,2],[3,4]]].5}')
+@example(b'{"routed_experts":[[[]0]]}')
+@example(b'{"routed_experts":[[[,1] 0]]}')
 @settings(max_examples=400, deadline=None)
 def test_responses(text):
     def parse(part):

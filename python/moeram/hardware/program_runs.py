@@ -125,5 +125,5 @@ def _call(call: Callable[..., Any], memory: ProgramMemory, trace: str, **options
             return call(str(path), folder=folder, **options)
         except MoeramError as error:
             # The user knows neither the folder nor the configuration.
-            text = str(error).replace(f"{folder}/program.txt", "program").replace(str(path), memory.standard)
+            text = str(error).replace(str(path), memory.standard).replace(f"{folder}/", "")
             raise type(error)(text) from None

@@ -1,19 +1,22 @@
 """Fast reading of JSON that is nothing but nested lists of whole numbers in a known frame.
 
 A text is split into its numbers and its skeleton: the text without blanks and digits. If the skeleton is the expected one, as
-many numbers as places were found, and right behind each stands a comma, a bracket or a quote (so no place has two), the
-numbers are all there is to read; whatever differs is left to the exact reader, which also finds the words for what is wrong.
+many numbers as places were found, right behind each stands a comma, a bracket or a quote (so no place has two) and none stands
+behind the end of a list or half in quotes (where no place is), the numbers are all there is to read; whatever differs is left to the exact reader, which also finds the words for what is wrong.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
-_ZERO, _QUOTE = np.uint8(ord("0")), np.uint8(ord('"'))
+_ZERO, _QUOTE, _LIST_END = (np.uint8(ord(character)) for character in '0"]')
 _LEFT_OUT = b"0123456789 \t\r\n"
 _IS_DIGIT = np.isin(np.arange(256), list(b"0123456789"))
+_IS_SPACE = np.isin(np.arange(256), list(b" \t\r\n"))
+_BEHIND_A_LIST = re.compile(rb"\]\s+[0-9]")
 _ENDS = np.isin(np.arange(256), list(b',]"'))
 _MOST_DIGITS = 9
 _PIECE_BYTES = 1 << 18
@@ -38,8 +41,8 @@ class Numbers:
 def numbers_of(text: bytes) -> Numbers | None:
     """Numbers and skeleton of ``text``.
 
-    None if it begins or ends with a number, or one has a leading zero, more than nine digits, or another end than a comma,
-    a bracket or a quote.
+    None if it begins or ends with a number, or one has a leading zero, more than nine digits, another end than a comma,
+    a bracket or a quote, or stands where no number may.
     """
     raw = np.frombuffer(text, dtype=np.uint8)
     if not len(raw) or _IS_DIGIT[raw[0]] or _IS_DIGIT[raw[-1]]:
@@ -55,7 +58,17 @@ def numbers_of(text: bytes) -> Numbers | None:
         parts.append(found)
         at = cut
     values, begin, end = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if _misplaced(raw, begin, end, text):
+        return None
     return Numbers(values=values, skeleton=text.translate(None, _LEFT_OUT), raw=raw, begin=begin, end=end)
+
+
+def _misplaced(raw: np.ndarray, begin: np.ndarray, end: np.ndarray, text: bytes) -> bool:
+    """Does a number stand behind the end of a list, or have one quote?"""
+    before = raw[begin - 1]
+    half_quoted = (before == _QUOTE) != (raw[end] == _QUOTE)
+    behind_a_list = (before == _LIST_END).any() or (_IS_SPACE[before].any() and _BEHIND_A_LIST.search(text))
+    return bool(half_quoted.any() or behind_a_list)
 
 
 def _piece(piece: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

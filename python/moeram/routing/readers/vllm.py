@@ -73,7 +73,7 @@ def _parsed(text: bytes, parse: Callable[[bytes], object]) -> object:
         if array is None:
             return found[0]
         arrays.append(array)
-        return b"%s%d" % (found[1], len(arrays) - 1)
+        return b"%s%d " % (found[1], len(arrays) - 1)  # the space: what follows must not become part of the number
 
     short = _LISTS.sub(take, text)
     if not arrays:
