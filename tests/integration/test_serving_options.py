@@ -6,7 +6,7 @@ import csv
 import json
 
 import pytest
-from option_walk import leaves
+from option_walk import OF_GENERATED_ROUTING, leaves
 
 from moeram.errors import ConfigError
 from moeram.experiment import load_serving, run_serving
@@ -37,15 +37,8 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "routing.source": ("trace", {}),
     "routing.path": (TABLE, {}),
     "routing.format": ("counts-npz", {}),
-    "routing.synthetic.popularity": ("uniform", {}),
-    "routing.synthetic.zipf_exponent": (2.0, {"routing.synthetic.popularity": "zipf"}),
-    "routing.synthetic.bimodal_sigma": (2.0, {"routing.synthetic.popularity": "bimodal"}),
-    "routing.synthetic.cold_share": (0.9, {"routing.synthetic.popularity": "bimodal"}),
-    "routing.synthetic.cold_depth": (0.5, {"routing.synthetic.popularity": "bimodal"}),
-    "routing.synthetic.topics": (2, {}),
+    **OF_GENERATED_ROUTING,
     "routing.synthetic.popularity_sigma": ([2.0], {"routing.synthetic.popularity": "lognormal"}),
-    "routing.synthetic.topic_sigma": ([2.0], {}),
-    "routing.synthetic.sample_tokens": (16, {}),
     "requests.source": ("trace", {}),
     "requests.path": (TABLE, {}),
     "requests.count": (4, {}),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from serving_steps import step
 
 from moeram.errors import CapacityError, ConfigError
 from moeram.hardware.gpu import load_gpu
@@ -17,28 +18,11 @@ from moeram.model import load_model, parse_precision
 from moeram.model.zoo import model_names
 from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SyntheticRouting
-from moeram.serving import BatchingOptions, Step, poisson_requests, serve
+from moeram.serving import BatchingOptions, poisson_requests, serve
 from moeram.serving.pricing import GpuPricer, ModelWork, RoutedTokens
 from moeram.serving.pricing.dealt_experts import DealtExperts
 
 NONE = np.zeros(0, dtype=np.int64)
-
-
-def step(contexts=(), chunks=(), starts=None, new=1):
-    def column(values):
-        return np.array(values, dtype=np.int64)
-
-    count, prompts = len(contexts), len(chunks)
-    return Step(
-        decode=np.arange(count),
-        context_tokens=column(contexts),
-        topic=np.zeros(count, dtype=np.int64),
-        prefill=np.arange(count, count + prompts),
-        chunk_tokens=column(chunks),
-        chunk_start=column(starts or [0] * prompts),
-        prefill_topic=np.zeros(prompts, dtype=np.int64),
-        tokens_per_request=new,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+from serving_steps import step
 
 from moeram.errors import ConfigError, TraceError
 from moeram.experiment import load_serving, run_serving
@@ -18,7 +19,6 @@ from moeram.model import load_model
 from moeram.routing import SyntheticOptions
 from moeram.routing.synthetic import SyntheticRouting
 from moeram.schedule import make_schedule
-from moeram.serving import Step
 from moeram.serving.pricing import GpuPimOptions, GpuPimPricer, GpuPricer, RoutedTokens
 
 LAYERS = 32
@@ -51,23 +51,6 @@ def table(folder, operation, latency_ms, points=None, name=None):
         writer.writeheader()
         writer.writerows(rows)
     return path
-
-
-def step(contexts=(), chunks=(), starts=None, new=1):
-    def column(values):
-        return np.array(values, dtype=np.int64)
-
-    count, prompts = len(contexts), len(chunks)
-    return Step(
-        decode=np.arange(count),
-        context_tokens=column(contexts),
-        topic=np.zeros(count, dtype=np.int64),
-        prefill=np.arange(count, count + prompts),
-        chunk_tokens=column(chunks),
-        chunk_start=column(starts or [0] * prompts),
-        prefill_topic=np.zeros(prompts, dtype=np.int64),
-        tokens_per_request=new,
-    )
 
 
 BOTH = step([100, 300], [64, 200])
