@@ -19,7 +19,7 @@ INPUTS = $(if $(DATA), \
   --input b200_context_attention=$(GPU)/b200_context_attention_vllm-0.19.0.parquet \
   --input b200_generation_attention=$(GPU)/b200_generation_attention_vllm-0.19.0.parquet)
 
-.PHONY: ae-kick-tires ae-full ae-tests ae-studies ae-repro ae-main
+.PHONY: ae-kick-tires ae-full ae-tests ae-slow-tests ae-studies ae-repro ae-main
 
 ae-kick-tires: ae-main
 	$(MOERAM) check device HBM3@2.1
@@ -28,7 +28,11 @@ ae-kick-tires: ae-main
 	$(PYTHON) -m pytest -q tests/test_architecture.py tests/physics/test_row_cycle.py tests/physics/test_conservation.py
 	@echo "ae-kick-tires: everything ran and agrees"
 
-ae-full: ae-main ae-tests ae-repro ae-studies
+# Tests are single processes and run two at a time; reproductions and studies take all cores by themselves.
+ae-full: ae-main
+	$(MAKE) -j2 --output-sync=target ae-tests ae-slow-tests
+	$(MAKE) ae-repro
+	$(MAKE) ae-studies
 	@echo "ae-full: everything ran and agrees"
 
 ae-main:
@@ -37,6 +41,8 @@ ae-main:
 
 ae-tests:
 	$(PYTHON) -m pytest -q
+
+ae-slow-tests:
 	$(PYTHON) -m pytest -q -m slow
 
 ae-repro:
