@@ -32,7 +32,7 @@ class EngineError(MoeramError):
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest allowed name, or the sorted list of allowed names."""
-    names = sorted(str(name) for name in allowed)
+    names = sorted({str(name) for name in allowed})
     nearest = difflib.get_close_matches(str(given), names, n=1, cutoff=0.6)
     if nearest:
         return f"; did you mean {nearest[0]!r}?"

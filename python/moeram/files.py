@@ -10,9 +10,11 @@ from pathlib import Path
 from moeram.errors import ConfigError
 
 
-def check_target(path: str | Path) -> None:
-    """Refuse (ConfigError) a file that cannot be written, before anything is computed."""
+def check_target(path: str | Path, *endings: str) -> None:
+    """Refuse (ConfigError) a file that cannot be written or does not end with one of the endings, before anything is computed."""
     place = Path(path)
+    if endings and place.suffix not in endings:
+        raise ConfigError(f"{place}: given {place.suffix!r}, allowed: a file that ends with {' or '.join(endings)}")
     folder = place.absolute().parent
     if place.is_dir():
         raise ConfigError(f"{place}: this is a folder; give a file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from moeram.cli.main import app
@@ -98,6 +100,35 @@ def test_the_table_and_the_figure_of_single_steps(tmp_path):
     assert sorted(set(table["seed"])) == [0, 1]
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
     assert CliRunner().invoke(app, [*arguments[:-1], "nothing"]).exit_code == 2
+
+
+def test_columns_of_other_tables_are_checked_with_the_first_result(tmp_path):
+    sweep = read_sweep("mixtral_h100_x2", GRID, SMALL)
+    with pytest.raises(ConfigError, match="table latencies of this sweep has no column 'p9_ms'; did you mean 'p99_ms'"):
+        run_sweep(sweep, tmp_path, "1", workers=1, table="latencies", columns=["p9_ms"])
+    assert indexed(tmp_path) == 1
+    with pytest.raises(ConfigError, match="no table 'cost'"):
+        run_sweep(sweep, tmp_path, "1", workers=1, table="cost")
+    assert run_sweep(sweep, tmp_path, "1", workers=1, table="latencies", columns=["p99_ms"]).found == 1
+
+
+@pytest.mark.parametrize(("name", "over"), [("mixtral_h100_x2", GRID), ("quickstart", ["batch=1,2", "seed=0..1"])])
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_a_sweep_fits_its_terminal(tmp_path, monkeypatch, name, over, width):
+    monkeypatch.setattr("moeram.cli.sweep.output_console", lambda: Console(width=width))
+    fixed = ["samples=1"] if name == "quickstart" else SMALL
+    arguments = ["sweep", name, "--workers", "1", "-o", str(tmp_path)]
+    arguments += [word for text in over for word in ("--over", text)] + [word for text in fixed for word in ("-p", text)]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 0, answer.output
+    lines = answer.output.splitlines()
+    assert "…" not in answer.output and max(len(line.rstrip()) for line in lines if "store:" not in line) <= width
+    assert "more columns: --columns all" in answer.output and "fidelity: " in answer.output
+    assert len([line for line in lines if re.search(r"\d +\S+ +\S+ *$", line) and "store" not in line]) >= 4
+    whole = CliRunner().invoke(app, [*arguments, "--columns", "all"]).output
+    assert "…" not in whole and "more columns" not in whole
+    few = CliRunner().invoke(app, [*arguments, "--columns", "fidelity"]).output
+    assert "cycle" in few or "analytic" in few
 
 
 def test_a_sweep_from_python(tmp_path):

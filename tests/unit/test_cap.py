@@ -265,3 +265,41 @@ def test_cost_of_a_token_by_hand():
 def test_an_unknown_price_is_refused(changed, message):
     with pytest.raises(ConfigError, match=message):
         cost(**changed)
+
+
+def test_a_cost_beyond_its_axis_is_said(tmp_path):
+    table = radar_table(SAMPLE, cost_tick_usd=8000)
+    assert table["cost_beyond_axis"].tolist() == [row["cost_usd"] > 8000 for row in SAMPLE.values()] == [True, False, False]
+    systems = {name: {key: float(value) for key, value in row.items()} for name, row in SAMPLE.items()}
+    file = write_yaml(tmp_path / "radar.yaml", {"cost_tick_usd": 8000.0, "systems": systems})
+    said = " ".join(CliRunner().invoke(app, ["cap", "radar", file]).output.split())
+    assert "note: SGLang costs 8,920 USD" in said and "note: MoE-Infinity" not in said
+
+
+ONE = ["--requests", "1", "--context", "100"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--step-ms", "0", "--peak-gb-per-s", "1"], "--step-ms: given 0, allowed: more than 0"),
+        (["--step-ms", "1", "--peak-gb-per-s", "-1"], "--peak-gb-per-s: given -1"),
+        (["--distinct", "nan"], "--distinct: given nan"),
+        (["--distinct", "9"], "allowed: 0 to 8"),
+        (["--csv", "b.png"], "b.png: given '.png', allowed: a file that ends with .csv"),
+    ],
+)
+def test_wrong_options_of_a_batch_are_named(arguments, message):
+    answer = CliRunner().invoke(app, ["cap", "batch", "mixtral-8x7b", *ONE, *arguments])
+    assert answer.exit_code == 2 and message in answer.output, answer.output
+
+
+def test_a_dense_model_has_no_distinct_experts():
+    assert CliRunner().invoke(app, ["cap", "batch", "qwen2.5-32b", *ONE]).exit_code == 0
+    answer = CliRunner().invoke(app, ["cap", "batch", "qwen2.5-32b", *ONE, "--distinct", "3"])
+    assert answer.exit_code == 2 and "qwen2.5-32b has no routed experts" in answer.output
+
+
+def test_a_radar_is_drawn_as_png_only(tmp_path):
+    answer = CliRunner().invoke(app, ["cap", "radar", str(tmp_path / "none.yaml"), "--figure", str(tmp_path / "r.svg")])
+    assert answer.exit_code == 2 and "r.svg: given '.svg', allowed: a file that ends with .png" in answer.output

@@ -10,7 +10,14 @@ from rich.console import Console
 
 from moeram.errors import MoeramError
 from moeram.metrics import GAINS, Table
-from moeram.report import decomposition_figure, decomposition_tables, points_table
+from moeram.report import (
+    decomposition_figure,
+    decomposition_tables,
+    fitting_table,
+    plain_table,
+    points_table,
+    width_of,
+)
 
 NAN = float("nan")
 
@@ -64,8 +71,8 @@ def test_figure_without_matplotlib(monkeypatch, tmp_path):
         decomposition_figure(decomposition(), tmp_path / "figure.png")
 
 
-def text_of(*renderables):
-    console = Console(width=80, file=io.StringIO())
+def text_of(*renderables, width=80):
+    console = Console(width=width, file=io.StringIO())
     console.print(*renderables)
     return console.file.getvalue()
 
@@ -98,3 +105,32 @@ def test_measured_layers_have_a_table_of_their_own_and_80_columns_are_enough():
     texts = [text_of(table) for table in tables]
     assert "all layers" in texts[0] and "measured layers" in texts[1] and " 32 " in texts[1] and " 32 " not in texts[0]
     assert "…" not in "".join(texts) and max(len(line.rstrip()) for line in "".join(texts).splitlines()) <= 80
+
+
+def wide(rows=2):
+    names = ("tokens_per_s_per_user", "goodput_requests_per_s", "run_energy_per_token_uj", "schedule.options", "moved_bytes")
+    return Table("wide", {f"{name}{place}" if place else name: [1234567890123] * rows for place in range(3) for name in names})
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_table_shows_the_columns_that_fit_whole_and_names_the_others(width):
+    table, hidden = fitting_table(wide(), "wide", width=width)
+    text = text_of(table, width=width)
+    assert "…" not in text and hidden
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    shown = len(wide().columns) - len(hidden)
+    assert hidden == wide().columns[shown:]
+    more, _ = fitting_table(wide(), "wide", width=10_000, keep=shown + 1)
+    one_more = Table("wide", {name: wide()[name] for name in wide().columns[: shown + 1]})
+    assert width_of(table) <= width < width_of(plain_table(one_more, "wide"))
+    assert width_of(more) == width_of(plain_table(wide(), "wide"))
+
+
+def test_columns_that_must_stay_do_so_in_any_width():
+    _, hidden = fitting_table(wide(), "wide", width=10, keep=4)
+    assert hidden == wide().columns[4:]
+
+
+def test_one_row_of_many_columns_is_turned_on_its_side():
+    text = text_of(plain_table(wide(rows=1), "wide"))
+    assert "…" not in text and "tokens per s per user" in text and len(text.splitlines()) > len(wide().columns)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from moeram.cli.main import app
 from moeram.errors import ConfigError
-from moeram.runs import read_sweep, run_key
+from moeram.runs import read_sweep, run_key, run_sweep
 from moeram.runs.points import kind_and_name, points_of
 
 
@@ -92,3 +94,55 @@ def test_every_key_decides_the_runs_key(name, key, value):
     assert run_key(changed.load(), "1") != run_key(plain, "1")
     assert run_key(plain, "1") != run_key(plain, "2")
     assert run_key(plain.model_copy(update={"threads": 7}), "1") == run_key(plain, "1")
+
+
+def test_a_wrong_key_of_a_sweep_is_named_as_the_user_wrote_it():
+    sweep = read_sweep("qwen3_sieve", ["batching.max_request=1,2"])
+    with pytest.raises(ConfigError, match=r"^sweep qwen3_sieve: batching.max_request: unknown key; did you mean 'max_requests'"):
+        points_of(sweep)[0].load()
+
+
+def test_names_of_both_kinds_are_listed_once():
+    with pytest.raises(ConfigError) as error:
+        kind_and_name("zzz")
+    names = str(error.value).split("allowed: ")[1].split(", ")
+    assert "mixtral_stratum_l" in names and len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "columns", "message"),
+    [
+        ("qwen3_sieve", "throughpt", (), "no table 'throughpt'; did you mean 'throughput'"),
+        ("qwen3_sieve", "points", (), "no table 'points'"),
+        ("quickstart", None, ("step_time",), "no column 'step_time'; did you mean 'step_time_us'"),
+        ("qwen3_sieve", None, ("tokens_per_sec",), "did you mean 'tokens_per_s'"),
+        ("qwen3_sieve", None, ("tokens_per_s", "seeds"), "did you mean 'seed'"),
+    ],
+)
+def test_what_no_table_has_is_refused_before_anything_runs(tmp_path, name, table, columns, message):
+    with pytest.raises(ConfigError, match=message):
+        run_sweep(read_sweep(name, ["seed=0,1"]), tmp_path / "out", "1", table=table, columns=columns)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "seed"], "--against says what a figure is drawn against"),
+        (["--figure", "f.svg", "--metric", "tokens_per_s"], "f.svg: given '.svg', allowed: a file that ends with .png"),
+        (["--figure", "nowhere/f.png", "--metric", "tokens_per_s"], "nowhere is not a folder"),
+        (["--export", "nowhere/t.csv"], "nowhere is not a folder"),
+        (["--export", "t.txt"], "t.txt: given '.txt', allowed: a file that ends with .csv or .parquet"),
+        (["--figure", "f.png", "--metric", "tokens_per_s", "--against", "a,b,c"], "against one or two keys"),
+        (["--figure", "f.png", "--metric", "tokens_per_s", "--against", "seed,requests.count"], "requests.count has 30 values"),
+        (["--figure", "f.png", "--metric", "tokens_per_s", "--against", "sed"], "did you mean 'seed'"),
+        (["--table", "latency"], "did you mean 'latencies'"),
+        (["--columns", "tokens,nothing"], "no column 'nothing'"),
+    ],
+)  # fmt: skip
+def test_what_a_sweep_is_to_write_is_checked_before_its_first_point(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    swept = ["--over", "seed=0,1", "--over", "requests.count=1..30"]
+    answer = CliRunner().invoke(app, ["sweep", "qwen3_sieve", *swept, *arguments, "--workers", "1"])
+    assert answer.exit_code == 2 and message in answer.output, answer.output
+    assert list(tmp_path.iterdir()) == []

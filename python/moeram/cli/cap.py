@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -31,14 +32,20 @@ def radar(
     csv: Csv = None,
 ) -> None:
     """Put systems on one scale from 20 (worst) to 100 (best), by given figures or by serving runs."""
-    for path in (figure, csv):
-        if path is not None:
-            check_target(path)
+    if figure is not None:
+        check_target(figure, ".png")
+    if csv is not None:
+        check_target(csv, ".csv")
     table = runs.read_radar(systems)
     if figure is not None:
         with whole_file(figure) as partial:
             report.radar_figure(table, partial)
     _show(table, csv)
+    for row in table.where(cost_beyond_axis=True).rows():
+        output().print(
+            f"note: {row['system']} costs {row['cost_usd']:,.0f} USD; cost_tick_usd reaches the centre, whatever costs more is drawn there too",
+            highlight=False, markup=False,
+        )  # fmt: skip
 
 
 @app.command()
@@ -54,6 +61,11 @@ def batch(
     csv: Csv = None,
 ) -> None:
     """Count what one decode step must read, and the sparse utilisation of a system that takes so long for it."""
+    if csv is not None:
+        check_target(csv, ".csv")
+    for option, given in {"--step-ms": step_ms, "--peak-gb-per-s": peak_gb_per_s, "--distinct": distinct}.items():
+        if given is not None and not (0 < given < math.inf):
+            raise ConfigError(f"{option}: given {given:g}, allowed: more than 0")
     if (step_ms is None) != (peak_gb_per_s is None):
         raise ConfigError("--step-ms and --peak-gb-per-s give the utilisation together; one of them is missing")
     table = batch_table(

@@ -246,14 +246,15 @@ def read_options(
     name_or_path: str | Path,
     overrides: Sequence[str] = (),
     values: Mapping[str, Any] | None = None,
+    origin: str = "run(..., {key}=)",
 ) -> OptionsT:
-    """Read options of any kind of experiment, see `load`."""
+    """Read options of any kind of experiment, see `load`; origin: of `values`, for messages."""
     tree = load_config(kind, name_or_path)
     for text in overrides:
         tree = override(tree, text)
     for key, value in (values or {}).items():
         parts = tuple(key.replace("__", ".").split("."))
-        tree = overlay(tree, nested(parts, plain_values(value), f"run(..., {key}=)"))
+        tree = overlay(tree, nested(parts, plain_values(value), origin.replace("{key}", key)))
     return build(options, tree)
 
 

@@ -18,6 +18,10 @@ from moeram.metrics.table import Table
 from moeram.serving import IDLE_ENERGY, Origin, ServingRecord
 
 PERCENTILES = (50, 90, 99)
+THROUGHPUT_COLUMNS = (
+    "requests", "tokens", "span_s", "tokens_per_s", "tokens_per_s_per_gpu", "tokens_per_s_per_user", "bound_tokens_per_s",
+    "goodput_requests_per_s", "met_share", "energy_per_token_uj", "work_energy_per_token_uj", "run_energy_per_token_uj", "fidelity",
+)  # fmt: skip
 _PS_PER_MS, _PS_PER_S = 1e9, 1e12
 
 
@@ -116,7 +120,7 @@ def throughput_table(record: ServingRecord, *, gpus: int, ttft_limit_ms: float, 
         **_energy_per_token(record, tokens),
         "fidelity": record.fidelity,
     }
-    return Table.from_rows("throughput", [row], list(row))
+    return Table.from_rows("throughput", [row], THROUGHPUT_COLUMNS)
 
 
 def utilisation_table(record: ServingRecord) -> Table:

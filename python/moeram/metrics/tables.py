@@ -84,10 +84,10 @@ def closed_form_row_cycle_ns(steps: Steps, system: System, columns: NDArray[np.b
 
 def points(given: TableInput) -> Table:
     """One row per placement and batch: the step as a whole."""
-    return Table.from_rows("points", [_point(steps, given) for steps in given.steps], _POINT_COLUMNS)
+    return Table.from_rows("points", [_point(steps, given) for steps in given.steps], POINT_COLUMNS)
 
 
-_POINT_COLUMNS = (
+POINT_COLUMNS = (
     "placement",
     "batch",
     "step_time_us",

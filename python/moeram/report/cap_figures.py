@@ -15,7 +15,7 @@ _STYLES = ("-", "--", "-.", ":")
 
 
 def radar_figure(table: Table, path: str | Path, *, title: str = "") -> None:
-    """Draw radii (20 to 100) of `radar_table`, one polygon for each system.
+    """Draw radii (20 to 100) of `radar_table`, one polygon for each system; a cost beyond the axis is said in the legend.
 
     Raises:
         MoeramError: matplotlib is missing.
@@ -27,7 +27,8 @@ def radar_figure(table: Table, path: str | Path, *, title: str = "") -> None:
         radii = [row[axis] for axis in _AXES]
         colour, style = _COLOURS[place % len(_COLOURS)], _STYLES[place // len(_COLOURS) % len(_STYLES)]
         closed = np.append(angles, angles[0])
-        axes.plot(closed, [*radii, radii[0]], color=colour, linestyle=style, linewidth=1.2, label=row["system"])
+        label = f"{row['system']} (costs more than the axis shows)" if row["cost_beyond_axis"] else row["system"]
+        axes.plot(closed, [*radii, radii[0]], color=colour, linestyle=style, linewidth=1.2, label=label)
         axes.fill(closed, [*radii, radii[0]], color=colour, alpha=0.08)
     axes.set_xticks(angles, _AXES, fontsize=7)
     axes.set_rlim(0, 100)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +21,29 @@ _MOST_LINES = 21
 _WIDE = 30.0  # an axis whose ends are this far apart is logarithmic
 
 
-def sweep_figure(table: Table, metric: str, against: tuple[str, ...], path: str | Path, *, title: str = "") -> None:
-    """Draw a metric against the first of the keys, one line for each value of the second; rows of equal keys enter as their mean.
+def check_axes(against: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Refuse (ConfigError) what no figure can be drawn against; values: of the keys, as far as they are known."""
+    if len(against) not in (1, 2):
+        raise ConfigError(f"a figure is drawn against one or two keys, given {', '.join(against) or 'none'}")
+    lines = len(set(map(str, values[1]))) if len(against) == 2 else 1
+    if lines > _MOST_LINES:
+        raise ConfigError(f"{against[1]} has {lines} values, allowed: at most {_MOST_LINES} lines; choose others with --against")
+
+
+def sweep_figure(
+    table: Table, metric: str, against: tuple[str, ...], path: str | Path | IO[bytes], *, title: str = ""
+) -> None:
+    """Draw a metric against the first of the keys, one line for each value of the second; rows of equal keys enter as their mean. A PNG.
 
     Raises:
         ConfigError: not one or two keys, no such column, a metric that is no number, or too many lines.
         MoeramError: matplotlib is missing.
     """
-    if len(against) not in (1, 2):
-        raise ConfigError(f"a figure is drawn against one or two keys, given {', '.join(against) or 'none'}")
+    check_axes(against, [table[key].tolist() for key in against])
     values = table[metric]
     if not np.issubdtype(values.dtype, np.number):
         raise ConfigError(f"{metric} of table {table.name} holds no numbers")
     lines = ordered(table[against[1]]) if len(against) == 2 else [None]
-    if len(lines) > _MOST_LINES:
-        raise ConfigError(f"{against[1]} has {len(lines)} values, allowed: at most {_MOST_LINES} lines")
     x = table[against[0]]
     figure = new_figure(2.8)
     axes = figure.add_subplot()
@@ -67,7 +76,7 @@ def sweep_figure(table: Table, metric: str, against: tuple[str, ...], path: str 
         figure.legend(loc="outside lower center", ncols=2, fontsize=6, frameon=False)
     if title:
         figure.suptitle(title, fontsize=8)
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def ordered(values: NDArray[Any]) -> list[Any]:

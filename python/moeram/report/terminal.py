@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables for the terminal: those of Rich, headings in several lines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Table as RichTable
 
 from moeram.metrics import GAINS, Table
+
+_MOST_BESIDE = 4  # columns of a single row; more stand below each other
+_NARROW = 8  # characters that a heading may have in any case
+_LONG = 10**7  # whole numbers from here on are rounded
+_ANY_WIDTH = 10_000
 
 
 def points_table(points: Table, paper_hit_rate: float | None = None) -> RichTable:
@@ -61,21 +67,54 @@ def decomposition_tables(decomposition: Table) -> list[RichTable]:
 
 
 def plain_table(table: Table, title: str, digits: int = 4) -> RichTable:
-    """Return any table; numbers have so many significant digits. A table of one row is turned on its side."""
-
-    def text(value: Any) -> str:
-        return _text(value, f"{{:,.{digits}g}}".format) if isinstance(value, float) else str(value)
-
-    names = [name.replace("_", " ") for name in table.columns]
-    if len(table) == 1 and len(names) > 8:
+    """Return any table; numbers have so many significant digits. A table of one row and many columns is turned on its side."""
+    if len(table) == 1 and len(table.columns) > _MOST_BESIDE:
         result = _table(title, ("", "value"))
-        for name, value in zip(names, next(table.rows()).values(), strict=True):
-            result.add_row(name, text(value))
+        for name, value in next(table.rows()).items():
+            result.add_row(name.replace("_", " "), _cell(value, digits))
         return result
-    result = _table(title, tuple(names))
-    for row in table.rows():
-        result.add_row(*map(text, row.values()))
+    cells = [[_cell(value, digits) for value in row.values()] for row in table.rows()]
+    widest = [max((len(cell) for cell in column), default=0) for column in zip(*cells, strict=True)]
+    widest = widest or [0] * len(table.columns)
+    result = _table(title, tuple(map(_heading, table.columns, widest)))
+    for row in cells:
+        result.add_row(*row)
     return result
+
+
+def fitting_table(table: Table, title: str, *, width: int, keep: int = 1) -> tuple[RichTable, tuple[str, ...]]:
+    """Return the leading columns of a table that fit so many characters, at least `keep` of them, and the names of the others."""
+    count = len(table.columns)
+    while True:
+        names = table.columns[:count]
+        result = plain_table(Table(table.name, {name: table[name] for name in names}, table.units), title)
+        if count <= keep or width_of(result) <= width:
+            return result, table.columns[count:]
+        count -= 1
+
+
+def width_of(table: RichTable) -> int:
+    """Return how many characters a table needs so that nothing is cut off."""
+    return Console(width=_ANY_WIDTH).measure(table).maximum
+
+
+def _cell(value: Any, digits: int) -> str:
+    if isinstance(value, float):
+        return _text(value, f"{{:,.{digits}g}}".format)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if abs(value) < _LONG else f"{value:.{digits - 1}e}"
+    return str(value)
+
+
+def _heading(name: str, widest: int) -> str:
+    """Return a column's name as words, in as many lines as keep it about as narrow as its cells."""
+    words = name.replace("_", " ").replace(".", ". ").split()
+    width = max([widest, _NARROW, *map(len, words)])
+    lines = [words[0]] if words else [""]
+    for word in words[1:]:
+        together = f"{lines[-1]} {word}"
+        lines = [*lines[:-1], together] if len(together) <= width else [*lines, word]
+    return "\n".join(lines)
 
 
 def _table(title: str, columns: tuple[str, ...]) -> RichTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moeram.runs.joined import joined_table
+from moeram.runs.joined import joined_table, shown
 from moeram.runs.key import run_key
 from moeram.runs.points import Sweep, read_sweep
 from moeram.runs.provenance import provenance
@@ -14,5 +14,5 @@ from moeram.runs.sweep import Outcome, SweepResult, run_sweep
 
 __all__ = [
     "Outcome", "ResultStore", "StoredResult", "Study", "StudyResult", "Sweep", "SweepResult", "check_folder", "differences",
-    "joined_table", "load_study", "provenance", "read_radar", "read_sweep", "run_key", "run_study", "run_sweep", "save", "study_names", "write_study",
+    "joined_table", "load_study", "provenance", "read_radar", "read_sweep", "run_key", "run_study", "run_sweep", "save", "shown", "study_names", "write_study",
 ]  # fmt: skip

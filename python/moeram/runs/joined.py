@@ -3,18 +3,99 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.metrics import Table
+from moeram.metrics.serving import THROUGHPUT_COLUMNS
+from moeram.metrics.tables import POINT_COLUMNS
+from moeram.runs.points import Sweep, kind_and_name
+from moeram.runs.store import TABLES
 
 if TYPE_CHECKING:
     from moeram.runs.sweep import SweepResult
 
-DEFAULT_TABLES = ("throughput", "points")
+_MOST_OF_AN_ERROR = 24
+DEFAULT_TABLES = {"serving": "throughput", "step": "points"}
+# Columns that are known before anything runs.
+_COLUMNS = {"throughput": THROUGHPUT_COLUMNS, "points": POINT_COLUMNS}
+# What stands behind the keys where there is no room for everything.
+_FIRST = {
+    "throughput": (
+        "tokens_per_s", "bound_tokens_per_s", "goodput_requests_per_s", "met_share", "tokens_per_s_per_user", "run_energy_per_token_uj",
+    ),
+    "points": (
+        "placement", "batch", "step_time_us", "tokens_per_s", "hit_rate_held_out", "bandwidth_utilisation", "energy_per_token_uj",
+    ),
+}  # fmt: skip
+
+
+def check_choice(sweep: Sweep, table: str | None = None, columns: Sequence[str] = ()) -> None:
+    """Refuse a table that no run has, and columns that the joined table will not have, before anything runs.
+
+    Columns of other tables than the default ones are known with the first result; see `check_result`.
+
+    Raises:
+        ConfigError: names the nearest.
+    """
+    wanted = _table_of(sweep, table)
+    allowed = TABLES[kind_and_name(sweep.experiment)[0]]
+    if wanted not in allowed:
+        raise ConfigError(f"--table: the points have no table {wanted!r}{did_you_mean(wanted, allowed)}")
+    if wanted in _COLUMNS:
+        _check_columns(sweep, wanted, _COLUMNS[wanted], columns)
+
+
+def check_result(sweep: Sweep, tables: Mapping[str, Table], table: str | None, columns: Sequence[str]) -> None:
+    """Refuse a table or columns that the tables of a point do not have.
+
+    Raises:
+        ConfigError: names the nearest.
+    """
+    wanted = _table_of(sweep, table)
+    if wanted not in tables:
+        raise ConfigError(f"the points have no table {wanted!r}{did_you_mean(wanted, tables)}")
+    _check_columns(sweep, wanted, tables[wanted].columns, columns)
+
+
+def _check_columns(sweep: Sweep, table: str, of_table: Sequence[str], columns: Sequence[str]) -> None:
+    known = [*sweep.keys, *_titles(table, of_table, sweep.keys).values()]
+    for column in columns:
+        if column not in known:
+            raise ConfigError(f"table {table} of this sweep has no column {column!r}{did_you_mean(column, known)}")
+
+
+def _table_of(sweep: Sweep, table: str | None) -> str:
+    return table or DEFAULT_TABLES[kind_and_name(sweep.experiment)[0]]
+
+
+def shown(result: SweepResult, joined: Table, columns: Sequence[str] = ()) -> Table:
+    """Return a joined table for the terminal: keys that vary, then the wanted columns, or all with the most telling ones first.
+
+    Errors, shortened, follow the keys where there are any.
+    """
+    keys = [key for key in result.sweep.keys if len(set(map(str, joined[key].tolist()))) > 1]
+    titles = _titles(joined.name, _FIRST.get(joined.name, ()), result.sweep.keys)
+    first = columns or [*titles.values(), *(name for name in joined.columns if name not in (*result.sweep.keys, "error"))]
+    names = dict.fromkeys([*keys, *(["error"] if result.failed else []), *(name for name in first if name in joined.columns)])
+    if not result.failed:
+        names.pop("error", None)
+    values = {name: joined[name] for name in names}
+    if result.failed:
+        values["error"] = np.asarray([_shortened(text) for text in joined["error"].tolist()])
+    return Table(joined.name, values, joined.units)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_OF_AN_ERROR else f"{text[:_MOST_OF_AN_ERROR - 3]}..."
+
+
+def _titles(table: str, columns: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """Return column -> its name in the joined table."""
+    return {column: f"{table}.{column}" if column in (*keys, "error") else column for column in columns}
 
 
 def joined_table(result: SweepResult, table: str | None = None) -> Table:
@@ -31,12 +112,12 @@ def joined_table(result: SweepResult, table: str | None = None) -> Table:
     stored = {outcome.key: None for outcome in result.outcomes if outcome.key}
     tables = {key: result.store.get(key).tables for key in stored}
     names = sorted({name for found in tables.values() for name in found})
-    wanted = table or next((name for name in DEFAULT_TABLES if name in names), DEFAULT_TABLES[0])
+    wanted = _table_of(result.sweep, table)
     if names and wanted not in names:
         raise ConfigError(f"the points have no table {wanted!r}{did_you_mean(wanted, names)}")
     keys = result.sweep.keys
     columns = list(dict.fromkeys(c for found in tables.values() if wanted in found for c in found[wanted].columns))
-    titles = {column: f"{wanted}.{column}" if column in (*keys, "error") else column for column in columns}
+    titles = _titles(wanted, columns, keys)
     units = {titles[c]: unit for found in tables.values() if wanted in found for c, unit in found[wanted].units.items()}
     rows: list[dict[str, Any]] = []
     for values, outcome in zip(result.values, result.outcomes, strict=True):

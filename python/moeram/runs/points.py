@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from moeram.errors import ConfigError, did_you_mean
-from moeram.experiment import Experiment, ServingExperiment, load, load_serving
-from moeram.experiment.options import run_name
+from moeram.experiment import Experiment, ServingExperiment
+from moeram.experiment.options import read_options, run_name
 from moeram.options import Options, build, config_names, load_yaml, parse_yaml
 
 MOST_POINTS = 1_000_000
@@ -80,10 +80,11 @@ class Sweep(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One experiment to run, as plain values that travel between processes."""
+    """One experiment to run, as plain values that travel between processes; origin: of the values, for messages."""
 
     experiment: str
     values: dict[str, Any]
+    origin: str = "sweep"
 
     def load(self) -> Experiment | ServingExperiment:
         """Return the experiment with its values.
@@ -92,13 +93,14 @@ class Point:
             ConfigError: an unknown key, or a value that is not allowed.
         """
         kind, name = kind_and_name(self.experiment)
-        read = load_serving if kind == "serving" else load
-        return read(name, (), self.values)
+        options = ServingExperiment if kind == "serving" else Experiment
+        return read_options(options, KINDS[kind], name, (), self.values, self.origin)
 
 
 def points_of(sweep: Sweep) -> list[Point]:
     """Return the points of a sweep, in order."""
-    return [Point(experiment=sweep.experiment, values=values) for values in sweep.values()]
+    origin = f"sweep {sweep.name}"
+    return [Point(experiment=sweep.experiment, values=values, origin=origin) for values in sweep.values()]
 
 
 def kind_and_name(name_or_path: str | Path) -> tuple[str, str]:

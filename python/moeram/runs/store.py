@@ -16,10 +16,13 @@ from moeram.runs.provenance import provenance
 
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 FIGURES = ("decomposition.png", "serving.png")
-TABLES = (
-    "points", "decomposition", "layers", "tiers", "energy", "resources", "power", "tier_power", "refresh",
-    "latencies", "throughput", "utilisation", "time_series", "requests", "s_mbu", "s_mfu", "cost", "fidelity",
-)  # fmt: skip
+TABLES = {
+    "step": ("points", "decomposition", "layers", "tiers", "energy", "resources", "power", "tier_power", "refresh"),
+    "serving": (
+        "latencies", "throughput", "utilisation", "time_series", "requests", "energy", "s_mbu", "s_mfu", "cost", "fidelity",
+    ),
+}  # fmt: skip
+_NAMES = frozenset(TABLES["step"] + TABLES["serving"])
 
 
 def check_folder(folder: str | Path) -> Path:
@@ -44,7 +47,7 @@ def check_folder(folder: str | Path) -> Path:
 
 def _is_ours(entry: Path) -> bool:
     named = entry.name in (CONFIG, PROVENANCE, *FIGURES) or (
-        entry.suffix in (".csv", ".parquet") and entry.stem in TABLES
+        entry.suffix in (".csv", ".parquet") and entry.stem in _NAMES
     )
     return named and entry.is_file()
 
@@ -86,7 +89,7 @@ def save(record: Record | ServingResult, folder: str | Path, version: str) -> Pa
 
 def _fill(record: Record | ServingResult, folder: Path, version: str) -> None:
     (folder / CONFIG).write_text(dump_yaml(record.experiment.resolved()), encoding="utf-8")
-    assert set(record.tables) <= set(TABLES)
+    assert set(record.tables) <= set(TABLES["serving" if isinstance(record, ServingResult) else "step"])
     for name, table in record.tables.items():
         table.to_csv(folder / f"{name}.csv")
         table.to_parquet(folder / f"{name}.parquet")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from moeram.experiment import ServingExperiment, run, run_serving
 from moeram.files import whole_file
 from moeram.metrics import Table
 from moeram.options import dump_yaml
-from moeram.runs.joined import joined_table
+from moeram.runs.joined import check_choice, check_result, joined_table
 from moeram.runs.key import run_key
 from moeram.runs.points import Point, Sweep, points_of
 from moeram.runs.results import ResultStore
@@ -68,6 +69,8 @@ def run_sweep(
     *,
     workers: int | None = None,
     progress: SweepProgress | None = None,
+    table: str | None = None,
+    columns: Sequence[str] = (),
 ) -> SweepResult:
     """Run a sweep; points that the folder's store holds are not run again.
 
@@ -77,26 +80,33 @@ def run_sweep(
     Args:
         workers: processes, None: one for each core. With 1 everything runs in this process.
         progress: called as progress(done, points, failed).
+        table, columns: what will be asked for, see `joined_table`; what no result can have is refused before the first point runs, and with
+            the first result where columns are not known before.
 
     Raises:
-        ConfigError: nothing varies, the folder cannot be used, or no point at all has valid options.
+        ConfigError: nothing varies, the folder cannot be used, no point at all has valid options, or no such table or column.
     """
     begin = time.perf_counter()
     points = points_of(sweep)
     workers = min(workers or os.cpu_count() or 1, len(points))
     if workers < 1:
         raise ConfigError(f"workers: given {workers}, allowed: at least 1")
+    check_choice(sweep, table, columns)
     _require_a_valid_point(points)
     store = ResultStore(folder)
     _describe(sweep, store.folder)
     outcomes: list[Outcome] = [Outcome(error="not run")] * len(points)
-    failed = 0
+    failed, unseen = 0, bool(table or columns)
     tasks = [(str(store.folder), point, version) for point in points]
-    for done, (index, outcome) in enumerate(_outcomes(tasks, workers), start=1):
-        outcomes[index] = outcome
-        failed += outcome.key is None
-        if progress:
-            progress(done, len(points), failed)
+    with closing(_outcomes(tasks, workers)) as answers:
+        for done, (index, outcome) in enumerate(answers, start=1):
+            outcomes[index] = outcome
+            failed += outcome.key is None
+            if unseen and outcome.key:
+                check_result(sweep, store.get(outcome.key).tables, table, columns)
+                unseen = False
+            if progress:
+                progress(done, len(points), failed)
     return SweepResult(
         sweep=sweep,
         store=store,
@@ -106,7 +116,7 @@ def run_sweep(
     )
 
 
-def _outcomes(tasks: list[tuple[str, Point, str]], workers: int) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(tasks: list[tuple[str, Point, str]], workers: int) -> Generator[tuple[int, Outcome], None, None]:
     if workers == 1:
         yield from ((index, run_point(task)) for index, task in enumerate(tasks))
         return

@@ -16,7 +16,7 @@ BASE, FULL = 20.0, 100.0
 def radar_table(
     systems: Mapping[str, Mapping[str, float]] | Sequence[tuple[str, Mapping[str, float]]], *, cost_tick_usd: float
 ) -> Table:
-    """Return radii from 20 (worst) to 100 (best).
+    """Return radii from 20 (worst) to 100 (best), and whether a cost lies beyond its axis, where its radius stays 20.
 
     Args:
         systems: name -> latency_ms, cost_usd, accuracy (0 to 1). cost_tick_usd: the cost that reaches the centre, second-largest tick of
@@ -45,4 +45,4 @@ def radar_table(
         "cost": BASE + (cost_tick_usd - np.minimum(cost, cost_tick_usd)) / cost_tick_usd * span,
         "accuracy": BASE + (accuracy - accuracy.min()) / (1 - accuracy.min()) * span,
     }
-    return Table("radar", {"system": list(rows), **radii})
+    return Table("radar", {"system": list(rows), **radii, "cost_beyond_axis": cost > cost_tick_usd})

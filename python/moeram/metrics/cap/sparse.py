@@ -81,7 +81,7 @@ def required_gb_per_s(counted_bytes: float, seconds_per_token: float, utilisatio
 
 def uniform_distinct_experts(model: MoEModel, batch: int) -> float:
     """Return the expected distinct experts of a layer if every token chose uniformly: E (1 - (1 - k / E)^batch)."""
-    return model.experts * (1 - (1 - model.top_k / model.experts) ** batch)
+    return model.experts * (1 - (1 - model.top_k / model.experts) ** batch) if model.experts else 0.0
 
 
 def batch_table(
@@ -99,8 +99,10 @@ def batch_table(
         distinct_experts: of a layer, None: as if every token chose uniformly.
 
     Raises:
-        ConfigError: experts out of range, or more than the peak.
+        ConfigError: experts out of range or of a model without any, or more than the peak.
     """
+    if distinct_experts is not None and not model.moe_layers:
+        raise ConfigError(f"distinct_experts: given {distinct_experts:g}, but {model.name} has no routed experts; leave it out")
     distinct = uniform_distinct_experts(model, requests) if distinct_experts is None else distinct_experts
     weights, cache = activated_bytes(model, distinct), cache_bytes(model, [context_tokens] * requests)
     row: dict[str, float | str] = {
