@@ -70,6 +70,11 @@ const std::string kLoadStore = "LD 0x0\nST 64\nLD 4096\nST 0x12345678\nLD 17\n";
 const std::string kCore = "3 64\n0 4096 8192\n7 123456 -1\n20 0\n";
 const std::string kVectors = "R 0,0,1,2,3,4\nW 1,0,3,3,65535,127\n";
 
+std::string with(const std::string& text, const std::string& word, const std::string& path) {
+  const auto at = text.find(word);
+  return at == std::string::npos ? text : with(text.substr(0, at) + path + text.substr(at + word.size()), word, path);
+}
+
 // How many of the damaged texts were refused.
 int fuzz(unsigned seed, int rounds, const std::string& good, const std::function<std::string(const std::string&)>& run) {
   CHECK_EQUAL(run(good), "");
@@ -96,10 +101,17 @@ int fuzz(unsigned seed, int rounds, const std::string& good, const std::function
 
 TEST(fuzz, "Do damaged configurations run or end in one message?") {
   const TemporaryFile trace("fuzz.trace", kLoadStore), core("fuzz.core", kCore);
-  const std::vector<std::string> good = {load_store(trace.path()) + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"),
-                                         cores("SimpleO3", core.path()) + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"),
-                                         cores("BHO3", core.path()) + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R", true)};
-  for (std::size_t i = 0; i < good.size(); ++i) CHECK(fuzz(static_cast<unsigned>(i), 250, good[i], outcome) > 100);
+  // The paths are put in after the damage, so that it is the same wherever temporary files lie.
+  const auto run = [&](const std::string& text) { return outcome(with(with(text, "$TRACE", trace.path()), "$CORE", core.path())); };
+  const std::vector<std::string> good = {load_store("$TRACE") + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"),
+                                         cores("SimpleO3", "$CORE") + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"),
+                                         cores("BHO3", "$CORE") + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R", true)};
+  for (std::size_t i = 0; i < good.size(); ++i) CHECK(fuzz(static_cast<unsigned>(i), 250, good[i], run) > 100);
+}
+
+TEST(fuzz, "Does a value of several lines stay on one line of its message?") {
+  const auto message = outcome(with(memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"), "cap: 3", "cap: \"3\\n4\"") + "Frontend: {impl: SimpleO3}\n");
+  CHECK(message.find("'3?4' is not a whole number") != std::string::npos);
 }
 
 TEST(fuzz, "Do damaged traces run or end in one message?") {

@@ -22,7 +22,7 @@ std::size_t character_at(const std::string& text, std::size_t at) {
 std::string clean(const std::string& message) {
   std::string out;
   for (std::size_t at = 0; at < message.size();) {
-    const std::size_t length = message[at] == '\n' ? 1 : character_at(message, at);
+    const std::size_t length = character_at(message, at);
     out += length == 0 ? "?" : message.substr(at, length);
     at += length == 0 ? 1 : length;
   }
