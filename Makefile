@@ -18,6 +18,7 @@ INPUTS = $(if $(DATA), \
   --input b200_gemm=$(GPU)/b200_gemm_vllm-0.19.0.parquet \
   --input b200_context_attention=$(GPU)/b200_context_attention_vllm-0.19.0.parquet \
   --input b200_generation_attention=$(GPU)/b200_generation_attention_vllm-0.19.0.parquet)
+MEASURED = $(if $(DATA),--measured $(GPU))
 
 .PHONY: ae-kick-tires ae-full ae-tests ae-slow-tests ae-studies ae-repro ae-main
 
@@ -47,8 +48,8 @@ ae-slow-tests:
 
 ae-repro:
 	@mkdir -p $(OUT)
-	$(MOERAM) repro stratum -q -o $(OUT)/repro-stratum
-	$(MOERAM) repro sieve -q -o $(OUT)/repro-sieve
+	$(MOERAM) repro stratum -q -o $(OUT)/repro-stratum $(MEASURED)
+	$(MOERAM) repro sieve -q -o $(OUT)/repro-sieve $(MEASURED)
 
 ae-studies:
 	@mkdir -p $(OUT)

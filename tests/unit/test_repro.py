@@ -159,6 +159,7 @@ def test_the_command_says_by_its_exit_code_whether_outcomes_are_the_recorded_one
         "targets.csv",
         "targets.json",
         "targets.md",
+        "beside.csv",
         "screening.csv",
     }  # no tornado: nothing that varies moves these values
     written = json.loads((tmp_path / "out" / "targets.json").read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +16,7 @@ from moeram.files import check_target
 from moeram.metrics import Table as Screened
 from moeram.report import tornado_figure
 from moeram.repro import (
+    READINGS,
     Assumptions,
     Reproduction,
     headline,
@@ -72,6 +74,7 @@ def screen_command(
     console = output()
     if not quiet:
         console.print(_effects(table, result))
+        _show_structural(console, result)
     console.print(f"assumptions: sha256 {result.assumptions_sha256}", highlight=False, soft_wrap=True)
     console.print(
         f"{result.settings} settings, {result.evaluations} evaluations of targets, {trajectories} trajectories, seed {seed}, "
@@ -95,6 +98,23 @@ def _effects(screened: Screened, result: Reproduction) -> Table:
         span = f"{number(row.least)} to {number(row.most)}"
         table.add_row(row.target, row.value, number(row.published), number(row.ours), span, what or "none")
     return table
+
+
+def _show_structural(console: Console, result: Reproduction) -> None:
+    """Say what other readings of assumptions without a number do, and which targets they cannot reach."""
+    for reading in (one for one in READINGS.values() if one.assumption):
+        rows = [row for row in result.rows if reading.name in row.readings]
+        if not rows:
+            continue
+        table = Table(title=f"{reading.assumption} in its other reading: {reading.title}")
+        for column in ("target", "value", "published", "ours", "ours so"):
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(row.target, row.value, *map(number, (row.published, row.ours, row.readings[reading.name])))
+        console.print(table)
+        beyond = [one for one in dict.fromkeys(row.target for row in result.rows) if one not in {row.target for row in rows}]
+        if beyond:
+            console.print(f"{', '.join(beyond)}: computed without the time of a layer, the only thing that {reading.assumption} enters", highlight=False)
 
 
 def _table(loaded: Assumptions, reasons: bool) -> Table:

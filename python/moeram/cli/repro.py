@@ -33,7 +33,7 @@ def repro_command(
     paper: Annotated[str, typer.Argument(help="stratum or sieve.")],
     routing: Routing = None,
     measured: Annotated[
-        Path | None, typer.Option("--measured", metavar="DIR", help="Tables of measured GPU kernel times (stratum's R9).")
+        Path | None, typer.Option("--measured", metavar="DIR", help="Tables of measured GPU kernel times, for the column beside the roofline's.")
     ] = None,
     target: Targets = None,
     trajectories: Trajectories = 2,
@@ -131,6 +131,8 @@ def _show(console: Console, result: repro.Reproduction) -> None:
             row.target, row.value, repro.number(row.published), repro.number(row.ours), span, repro.number(row.bound), outcome
         )  # fmt: skip
     console.print(table)
+    _show_readings(console, result)
+    _show_beside(console, result)
     console.print(f"assumptions: sha256 {result.assumptions_sha256}", highlight=False, soft_wrap=True)
     console.print(f"targets: sha256 {result.targets_sha256}", highlight=False, soft_wrap=True)
     models = ", ".join(model for model, _ in result.routing)
@@ -140,3 +142,28 @@ def _show(console: Console, result: repro.Reproduction) -> None:
         + ", ".join(f"{count} {outcome}" for outcome, count in result.counts.items()),
         highlight=False,
     )
+
+
+def _show_readings(console: Console, result: repro.Reproduction) -> None:
+    """Show ours in every reading at nominal, those of the roofline and of the measured tables side by side."""
+    rows = [row for row in result.rows if row.readings and row.ours is not None]
+    if not rows:
+        return
+    names = [name for name in result.readings if any(name in row.readings for row in rows)]
+    table = Table(title="other readings at nominal, which decide no outcome")
+    for head in ("target", "value", "published", "ours", *(repro.READINGS[name].title for name in names)):
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        readings = (repro.number(row.readings[name]) if name in row.readings else "" for name in names)
+        table.add_row(row.target, row.value, repro.number(row.published), repro.number(row.ours), *readings)
+    console.print(table)
+    for text in result.measured_kernels:
+        console.print(f"kernels of {text}", highlight=False, markup=False)
+
+
+def _show_beside(console: Console, result: repro.Reproduction) -> None:
+    """Show what targets print beside ours, such as both readings of PIMoE by batch."""
+    for row in result.rows:
+        if row.beside:
+            said = ", ".join(f"{label} {repro.number(ours)}" for label, ours in row.beside.items())
+            console.print(f"{row.target} {row.value}: {said}", highlight=False, markup=False)

@@ -12,6 +12,7 @@ from moeram.repro.assumptions import (
     load_assumptions,
     papers,
 )
+from moeram.repro.readings import READINGS, Reading
 from moeram.repro.result import (
     Reproduction,
     Row,
@@ -27,7 +28,7 @@ from moeram.repro.targets import load_targets
 from moeram.repro.written import check_output, markdown, number, write, write_table
 
 __all__ = [
-    "Assumption", "Assumptions", "Found", "Parameter", "Reproduction", "Row", "Setting", "Target", "Value", "Values", "as_recorded",
+    "READINGS", "Assumption", "Assumptions", "Found", "Parameter", "Reading", "Reproduction", "Row", "Setting", "Target", "Value", "Values", "as_recorded",
     "check_output", "configured", "differences", "headline", "load_assumptions", "load_targets", "markdown", "measured_files", "number", "papers",
     "recorded_outcomes", "reproduce", "screening_table", "write", "write_table",
 ]  # fmt: skip

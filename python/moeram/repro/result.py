@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from moeram.errors import ConfigError, EngineError
@@ -16,7 +17,8 @@ from moeram.metrics import Table
 from moeram.options import Options, build, config_names, load_config
 from moeram.repro.assumptions import Value, load_assumptions, papers
 from moeram.repro.evaluation import Crossing, Evaluated, Progress, evaluate_all, routed_models, targets_of, where_met
-from moeram.repro.target import Setting, Target
+from moeram.repro.readings import READINGS, read_all
+from moeram.repro.target import MEASURED, Found, Setting, Target
 from moeram.repro.targets import NOT_TESTABLE, OUTCOMES, Outcome, Point, judge, load_targets, towards
 
 Number = float | bool | None
@@ -25,7 +27,9 @@ _MOST_WAYS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One published value, ours and how it was judged. tolerance: what ours may differ by, in the value's unit; 0 of a trend."""
+    """One published value, ours and how it was judged. tolerance: what ours may differ by, in the value's unit; 0 of a trend. readings: by name
+    (`repro.readings`) ours in another reading at nominal, or why there is none; beside: what else the target prints.
+    """
 
     target: str
     value: str
@@ -41,11 +45,14 @@ class Row:
     sub_range: str
     reason: str
     beside: Mapping[str, float | str]
+    readings: Mapping[str, float | bool | str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """All rows of a paper. settings: how many were computed; points: (target, setting) pairs. routing, measured: what the user gave."""
+    """All rows of a paper. settings: how many were computed; points: (target, setting) pairs. routing, measured: what the user gave.
+    measured_kernels: what measured tables have of each case that they were asked for.
+    """
 
     paper: str
     assumptions_sha256: str
@@ -53,6 +60,7 @@ class Reproduction:
     rows: tuple[Row, ...]
     routing: tuple[tuple[str, str], ...]
     measured: tuple[str, ...]
+    measured_kernels: tuple[str, ...]
     trajectories: int
     seed: int
     settings: int
@@ -74,11 +82,24 @@ class Reproduction:
         return {outcome: sum(row.outcome == outcome for row in self.rows) for outcome in OUTCOMES}
 
     def table(self) -> Table:
-        """Return one row per published value; what stands beside is a table of its own."""
-        columns = [name for name in Row.__dataclass_fields__ if name != "beside"]
-        return Table.from_rows(
-            "targets", [{name: getattr(row, name) for name in columns} for row in self.rows], columns
-        )
+        """Return one row per published value; `reading_NAME` is ours in another reading at nominal, empty where the target has not got it."""
+        plain = [name for name in Row.__dataclass_fields__ if name not in ("beside", "readings")]
+        columns = {name: [getattr(row, name) for row in self.rows] for name in plain}
+        for name in self.readings:
+            columns[f"reading_{name}"] = np.array([row.readings.get(name) for row in self.rows], dtype=object)
+        return Table("targets", columns)
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """Names of the readings that some target has."""
+        return tuple(name for name in READINGS if any(name in row.readings for row in self.rows))
+
+    def beside_table(self) -> Table:
+        """Return what targets print beside ours at nominal, a row for each number or word."""
+        rows = [(row.target, row.value, label, ours) for row in self.rows for label, ours in row.beside.items()]
+        columns = zip(*rows, strict=True) if rows else ((),) * 4
+        named = dict(zip(("target", "value", "what", "ours"), columns, strict=True))
+        return Table("beside", named | {"ours": np.array(named["ours"], dtype=object)})
 
 
 class Recorded(Options):
@@ -120,10 +141,12 @@ def reproduce(
         if set(evaluated.at(target, nominal)) != set(published[target.id].values):
             raise EngineError(f"{target.id}: what was computed is not what is published")
     between = _met_between(targets, evaluated, count)
+    readings = read_all(targets, nominal, measured, count)
     rows = []
     for target in targets:
-        beside = target.beside(_with_measured(nominal, measured)) if target.beside else {}
-        rows += _rows(target, evaluated, beside, between)
+        beside = target.beside(nominal) if target.beside else {}
+        rows += _rows(target, evaluated, beside, readings, between)
+    kernels = [one.reason for (_, name), found in readings.items() if name == MEASURED for one in found.values() if one.ours is not None]
     settings = {evaluated.nominal, *evaluated.single, *(point for path in evaluated.paths for point in path)}
     return Reproduction(
         paper=paper,
@@ -132,6 +155,7 @@ def reproduce(
         rows=tuple(rows),
         routing=nominal.routing,
         measured=tuple(measured),
+        measured_kernels=tuple(dict.fromkeys(filter(None, kernels))),
         trajectories=trajectories,
         seed=seed,
         settings=len(settings),
@@ -145,8 +169,9 @@ def _check_inputs(
     paper: str, targets: Sequence[Target], routing: Mapping[str, str], measured: Sequence[str]
 ) -> None:
     """Refuse inputs that no target would read."""
-    if measured and not any(target.measured for target in targets):
-        raise ConfigError(f"measured: none of {paper}'s targets that are asked for reads measured kernels; stratum's R9 does")
+    if measured and not any(MEASURED in target.readings for target in targets):
+        able = ", ".join(target.id for target in targets_of(paper) if MEASURED in target.readings)
+        raise ConfigError(f"measured: none of {paper}'s targets that are asked for reads measured kernels; {able} do")
     models = routed_models(paper)
     for model in routing:
         if model not in models:
@@ -164,10 +189,6 @@ def measured_files(folder: str | Path) -> tuple[str, ...]:
     if not found:
         raise ConfigError(f"{folder}: no .csv or .parquet tables of measured kernels")
     return found
-
-
-def _with_measured(nominal: Setting, measured: Sequence[str]) -> Setting:
-    return Setting(paper=nominal.paper, changed=nominal.changed, routing=nominal.routing, measured=tuple(measured))
 
 
 def _chosen(targets: Sequence[Target], only: Sequence[str] | None) -> tuple[Target, ...]:
@@ -232,6 +253,7 @@ def _rows(
     target: Target,
     evaluated: Evaluated,
     beside: Mapping[str, Mapping[str, float | str]],
+    readings: Mapping[tuple[str, str], Mapping[str, Found]],
     between: Mapping[tuple[str, str], Point],
 ) -> list[Row]:
     assumptions = load_assumptions(evaluated.nominal.paper)
@@ -247,9 +269,14 @@ def _rows(
                 target=target.id, value=name, published=value.published, tolerance=value.slack, derived=value.derived, ours=found.ours,
                 least=judged.least, most=judged.most, bound=found.bound, fidelity=found.fidelity, outcome=judged.outcome,
                 sub_range=judged.sub_range, reason=found.reason or target.note, beside=dict(beside.get(name, {})),
+                readings={one: _read(readings[target.id, one][name]) for one in target.readings},
             )
         )  # fmt: skip
     return rows
+
+
+def _read(found: Found) -> float | bool | str:
+    return found.reason if found.ours is None else found.ours
 
 
 def recorded_outcomes(paper: str | Path, routing: Sequence[str] = ()) -> Recorded:

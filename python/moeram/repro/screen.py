@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moeram.metrics import Table
 from moeram.repro.assumptions import load_assumptions
 from moeram.repro.evaluation import targets_of
+from moeram.repro.readings import READINGS
 from moeram.repro.result import Reproduction, Row
 from moeram.repro.screening import Effect, elementary_effects
 
@@ -27,7 +30,8 @@ def screening_table(result: Reproduction) -> Table:
     """Return one row for each value and parameter that it depends on, by effect.
 
     least_alone, most_alone: ours when this parameter alone moves through its range. mu_star, mu, sigma: Morris' effects per whole range, in the
-    value's unit (a trend counts as 0 or 1); nan without trajectories.
+    value's unit (a trend counts as 0 or 1); nan without trajectories, and of what an assumption without a number could also mean, which no
+    trajectory changes.
     """
     assumptions = load_assumptions(result.paper)
     targets = {target.id: target for target in targets_of(result.paper)}
@@ -46,8 +50,22 @@ def screening_table(result: Reproduction) -> Table:
             for name, values in alone.items()
             if name in target.parameters
         ]  # fmt: skip
+        found += _of_structural(row)
         rows += sorted(found, key=lambda one: (one["least_alone"] - one["most_alone"], one["parameter"]))
     return Table.from_rows("screening", rows, COLUMNS)
+
+
+def _of_structural(row: Row) -> list[dict[str, Any]]:
+    """Return a row for each other reading of an assumption that is no parameter (X16)."""
+    nominal = float(row.ours or 0)
+    return [
+        {
+            "target": row.target, "value": row.value, "assumption": READINGS[name].assumption, "parameter": name, "nominal": nominal,
+            "least_alone": min(nominal, float(ours)), "most_alone": max(nominal, float(ours)), **_columns(None),
+        }
+        for name, ours in row.readings.items()
+        if READINGS[name].assumption and not isinstance(ours, str)
+    ]  # fmt: skip
 
 
 def headline(result: Reproduction) -> dict[tuple[str, str], float]:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from moeram.errors import CapacityError, EngineError
+from moeram.errors import CapacityError, EngineError, MoeramError
 from moeram.repro.assumptions import Value, configured, load_assumptions
 from moeram.repro.targets import Ours, load_targets
+
+# The reading in which GPUs take the times of measured kernels.
+MEASURED = "measured"
+
+
+class NotAvailable(MoeramError):
+    """What a reading needs is not at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """Values of a paper's assumptions; hashable, so that what was computed for equal settings is found again.
 
-    changed: parameters that are not nominal, sorted by name. routing: recorded routing by model, (model, path). measured: files of measured
-    kernel times of the GPUs.
+    changed: parameters that are not nominal, sorted by name. routing: recorded routing by model, (model, path). reading: how it is computed
+    other than at nominal (`repro.readings`); measured: the files of GPU kernel times that the reading of that name takes.
     """
 
     paper: str
     changed: tuple[tuple[str, Value], ...] = ()
     routing: tuple[tuple[str, str], ...] = ()
+    reading: str = ""
     measured: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
@@ -30,8 +38,10 @@ class Setting:
         return found[name] if name in found else load_assumptions(self.paper).parameters[name].nominal
 
     def only(self, *names: str) -> Setting:
-        """Return the setting with all parameters but these at nominal and without measured tables, for what depends on no others."""
+        """Return the setting with all parameters but these at nominal, and without its reading unless named, for what depends on no others."""
         changed = tuple(item for item in self.changed if item[0] in names)
+        if self.reading in names:
+            return self.replaced(changed)
         return Setting(paper=self.paper, changed=changed, routing=self.routing)
 
     def changed_to(self, **values: Value) -> Setting:
@@ -47,7 +57,7 @@ class Setting:
 
     def replaced(self, changed: tuple[tuple[str, Value], ...]) -> Setting:
         """Return the setting with other changes."""
-        return Setting(paper=self.paper, changed=changed, routing=self.routing, measured=self.measured)
+        return replace(self, changed=changed)
 
     def config(self, name: str) -> Any:
         """Return the options of a shipped config ("hardware/stratum_l") under this setting."""
@@ -81,25 +91,33 @@ def not_testable(reason: str) -> Found:
     return Found(ours=None, fidelity="none", reason=reason)
 
 
+def where_available(compute: Callable[[], Found]) -> Found:
+    """Return what is computed, or why a reading has nothing to say of it."""
+    try:
+        return compute()
+    except NotAvailable as error:
+        return not_testable(str(error))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """How one target is computed.
 
-    parameters: those that it depends on; all others are nominal when `evaluate` runs. evaluate: every published value of the target. beside: other
-    readings of some values to print beside ours at nominal, value -> label -> number or words. measured: whether those read measured kernels.
-    note: what a reader must know.
+    parameters: those that it depends on; all others are nominal when `evaluate` runs. evaluate: every published value of the target. readings:
+    those of `repro.readings` that change it, a column each. beside: what else to print beside ours at nominal, value -> label -> number or
+    words. note: what a reader must know.
     """
 
     id: str
     parameters: tuple[str, ...]
     evaluate: Callable[[Setting], dict[str, Found]] = field(repr=False)
     beside: Callable[[Setting], Mapping[str, Mapping[str, float | str]]] | None = field(default=None, repr=False)
-    measured: bool = False
+    readings: tuple[str, ...] = ()
     note: str = ""
 
     def __call__(self, setting: Setting) -> dict[str, Found]:
-        """Return ours under a setting; where something does not fit, nothing is testable there."""
+        """Return ours under a setting; where something does not fit or is not at hand, nothing is testable there."""
         try:
-            return self.evaluate(setting.only(*self.parameters))
-        except CapacityError as error:
+            return self.evaluate(setting.only(*self.parameters, *self.readings))
+        except (CapacityError, NotAvailable) as error:
             return {name: not_testable(str(error)) for name in load_targets(setting.paper)[self.id].values}

@@ -9,10 +9,16 @@ from typing import Any
 from moeram.errors import CapacityError
 from moeram.hardware.gpu import Gpu
 from moeram.hardware.gpu_cost import GpuCost
+from moeram.hardware.memo import shared_memo
+from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.pim_memory import PimMemory
+from moeram.hardware.shared_memory import SharedMemory, SharingOptions
 from moeram.model import MoEModel, Precision
+from moeram.repro.measured import fitting as tables_fitting
+from moeram.repro.measured import measured_parts, tables_of
 from moeram.repro.routing import FixedTokens, decode_step, model_of, prompt_step
-from moeram.repro.target import Setting
+from moeram.repro.target import MEASURED, Found, Setting
+from moeram.repro.targets import Ours
 from moeram.routing import RoutingSource, SyntheticOptions, SyntheticRouting
 from moeram.routing.synthetic import SIEVE_FITS
 from moeram.schedule import Observation, Plan, SchedulePolicy, make_schedule
@@ -25,6 +31,9 @@ SYSTEM = (
     *MEMORY, "moving_average", "interleaved", "context_tokens", "batch_scope", "qwen35_routing", "pimoe_layout", "latency_ns",
     "gpu_compute_efficiency", "gpu_memory_efficiency", "router_us", "dense", "dense_qwen35",
 )  # fmt: skip
+# Readings that change the time of a step; those of PIMoE's stacks are parameters.
+READ = (MEASURED, "engine", "exclusive", "contended")
+STEP_READINGS = ("pimoe_by_stack", *READ)
 METHODS = ("sieve", "pimoe", "allexp", "noexp")
 BATCHES = (4, 16, 32, 64, 128, 256)
 # Steps before the one that counts: the cost table learns the counts of tokens that come back.
@@ -120,10 +129,19 @@ def pricer(case: Case, setting: Setting, policy: Watched, *, expert_layout: bool
     system: ServingSystem = setting.config(f"systems/b200_pim_x{case.gpus}")
     memory: PimMemory = setting.config("memories/hbm3e_pim")
     gpu: Gpu = system.one_gpu()
-    options = system.gpu_pim.model_copy(update={"memory_layout": "expert" if expert_layout else "tensor"})
+    layout = {"memory_layout": "expert" if expert_layout else "tensor", "exclusive": setting.reading == "exclusive"}
+    options = system.gpu_pim.model_copy(update=layout)
     routed: Any = FixedTokens(source_of(case, setting), seed=_SEED)
-    model = plain_model(case.model)
-    return GpuPimPricer(model, GpuCost(gpu), memory, system.network(), routed, policy, options)
+    model, tables = plain_model(case.model), tables_of(setting, gpu.name)
+    engine = PimEngine(memory, model, shared_memo()) if setting.reading == "engine" else None
+    slowdowns = None
+    if setting.reading == "contended":
+        slowdowns = SharedMemory(memory, model, SharingOptions(), shared_memo()).slowdowns()
+    with tables_fitting(tables, model.name):
+        return GpuPimPricer(
+            model, GpuCost(gpu, tables, outside="label"), memory, system.network(), routed, policy, options,
+            engine=engine, slowdowns=slowdowns,
+        )  # fmt: skip
 
 
 def step_of(case: Case, setting: Setting, batch: int, *, prompts: int = 0) -> Step:
@@ -154,7 +172,7 @@ def time_ps(setting: Setting, case: str, method: str, batch: int, *, prompts: in
     Raises:
         CapacityError: the batch's caches do not fit.
     """
-    return _priced_ps(case, setting.only(*SYSTEM), method, batch, prompts)
+    return _priced_ps(case, setting.only(*SYSTEM, *READ), method, batch, prompts)
 
 
 @lru_cache(maxsize=1024)
@@ -183,6 +201,19 @@ def over(setting: Setting, case: str, other: str, batch: int, *, prompts: int = 
 def over_best(setting: Setting, case: str, batch: int) -> float:
     """Return Sieve's throughput over the best other method's at a batch size."""
     return min(over(setting, case, other, batch) for other in METHODS[1:])
+
+
+def found(setting: Setting, case: str, ours: Ours) -> Found:
+    """Return ours of a case's steps; where GPUs are measured, with the kernels that the tables have of the model."""
+    return Found(ours=ours, reason=_measured_parts(case, setting) if setting.reading == MEASURED else "")
+
+
+@lru_cache(maxsize=8)
+def _measured_parts(case: str, setting: Setting) -> str:
+    """Return which times of a case's GPUs are measured; tables answer for their own choice of experts, whatever the routing."""
+    machine = pricer(CASES[case], setting, schedule("sieve", setting))
+    machine.price(step_of(CASES[case], setting, max(fitting(setting, case))))
+    return f"{case}: {measured_parts(machine.origins)}"
 
 
 def both_readings(setting: Setting, case: str) -> dict[str, float | str]:

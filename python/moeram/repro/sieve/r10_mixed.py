@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from moeram.repro.sieve.machines import SYSTEM, over, time_ps
+from moeram.repro.sieve.machines import STEP_READINGS, SYSTEM, found, over, time_ps
 from moeram.repro.target import Found, Setting, Target
+from moeram.repro.targets import Ours
 
 _CASE, _PROMPTS, _BATCHES = "qwen3", 2, (16, 32)
 
@@ -18,12 +19,11 @@ def evaluate(setting: Setting) -> dict[str, Found]:
             for batch in _BATCHES
         )
 
-    gains = {batch: over(setting, _CASE, "noexp", batch, prompts=_PROMPTS) for batch in _BATCHES}
-    return {
-        **{f"sieve_over_noexp_b{batch}": Found(ours=gain) for batch, gain in gains.items()},
-        "allexp_below_noexp": Found(ours=below("allexp")),
-        "pimoe_below_noexp": Found(ours=below("pimoe")),
+    ours: dict[str, Ours] = {
+        f"sieve_over_noexp_b{batch}": over(setting, _CASE, "noexp", batch, prompts=_PROMPTS) for batch in _BATCHES
     }
+    ours |= {"allexp_below_noexp": below("allexp"), "pimoe_below_noexp": below("pimoe")}
+    return {name: found(setting, _CASE, value) for name, value in ours.items()}
 
 
 def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
@@ -34,6 +34,6 @@ def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
 
 
 TARGET = Target(
-    id="R10", parameters=SYSTEM, evaluate=evaluate, beside=beside,
+    id="R10", parameters=SYSTEM, readings=STEP_READINGS, evaluate=evaluate, beside=beside,
     note="prompts as long as the mean context; two of them, as the paper's set-up allows (I4)",
 )  # fmt: skip

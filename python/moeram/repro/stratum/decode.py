@@ -12,14 +12,18 @@ import numpy as np
 
 from moeram.errors import CapacityError
 from moeram.hardware.priced import worst
+from moeram.repro.measured import measured_parts
 from moeram.repro.routing import decode_step
 from moeram.repro.stratum.machines import CASES, GPUS, ROUTING, STRATUM, TOPICS, Stratum, gpus, source_of, stratum
-from moeram.repro.target import Setting
+from moeram.repro.target import MEASURED, Found, Setting
+from moeram.repro.targets import Ours
 from moeram.serving.pricing.gpu_kernels import DENSE_KERNELS
 from moeram.serving.pricing.model_work import ModelWork
 from moeram.serving.step import PricedStep
 
 DECODE = tuple(dict.fromkeys((*STRATUM, *GPUS)))
+# Readings of a step of both machines: GPUs by measured kernels, attention near memory by the engine.
+READINGS = (MEASURED, "engine")
 # Kernels of a layer that stay with the processor where projections run near memory: all but QKV and O.
 _KERNELS_LEFT = DENSE_KERNELS - 2
 
@@ -82,12 +86,30 @@ def of_stratum(
     setting: Setting, case: str, batch: int, length: int, placement: str = "topic_aware", layers: int | None = None
 ) -> Cost:
     """Return `stratum_cost` of the part of a setting that matters."""
-    return stratum_cost(case, setting.only(*STRATUM), batch, length, placement, layers)
+    return stratum_cost(case, setting.only(*STRATUM, "engine"), batch, length, placement, layers)
 
 
 def of_gpus(setting: Setting, case: str, batch: int, length: int) -> Cost:
     """Return `gpu_cost` of the part of a setting that matters."""
-    return gpu_cost(case, setting.only(*GPUS, *ROUTING), batch, length)
+    return gpu_cost(case, setting.only(*GPUS, *ROUTING, MEASURED), batch, length)
+
+
+def baseline(setting: Setting) -> str:
+    """Return what tiering is compared with: the whole memory at the slowest tier, or another reading: random rows of the compact memory."""
+    return "random_rows" if setting.reading == "random_rows" else "no_tiering"
+
+
+def over_gpus(setting: Setting, case: str, ours: Ours, bound: float | None = None) -> Found:
+    """Return a gain over GPUs; where they are measured, with the kernels that the tables have of the model."""
+    reason = _measured_parts(case, setting.only(*GPUS, *ROUTING, MEASURED)) if setting.reading == MEASURED else ""
+    return Found(ours=ours, bound=bound, reason=reason)
+
+
+@lru_cache(maxsize=8)
+def _measured_parts(case: str, setting: Setting) -> str:
+    pricer = gpus(CASES[case], setting)
+    pricer.price(decode_step(1, _context(max(lengths_of(setting, case)))))
+    return f"{case}: {measured_parts(pricer.origins)}"
 
 
 def lengths_of(setting: Setting, case: str) -> tuple[int, ...]:

@@ -13,11 +13,11 @@ from moeram.hardware import System
 from moeram.hardware.cycle import CycleOptions
 from moeram.hardware.gpu import Gpu
 from moeram.hardware.gpu_cost import GpuCost
-from moeram.hardware.measured import MeasuredTables
 from moeram.hardware.near_memory_layers import NearMemoryLayers
 from moeram.hardware.network import Network, Topology
 from moeram.model import MoEModel
 from moeram.placement import PlacementInput, Plan, RowBudget, place_rows, row_budget
+from moeram.repro.measured import fitting, tables_of
 from moeram.repro.routing import FixedTokens, decode_step, model_of, recorded, synthetic
 from moeram.repro.target import Setting
 from moeram.routing import RoutingSource, SyntheticOptions
@@ -167,7 +167,9 @@ def stratum(
         CapacityError: weights and caches do not fit.
     """
     model, chips = model_of(case.model), chips_of(case, setting, layers)
-    source, options = source_of(case, setting), setting.config(f"systems/{case.chips}")
+    source, near_memory = source_of(case, setting), setting.config(f"systems/{case.chips}").near_memory
+    if setting.reading == "engine":
+        near_memory = near_memory.model_copy(update={"attention": "engine"})
     budget = budget_of(model, chips, setting, batch=batch, tokens=tokens)
     seed = setting["routing_seed"]
 
@@ -182,7 +184,7 @@ def stratum(
     network = network_of(gpu, case.processors)
     pricers = {
         topic % len(plans): NearMemoryPricer(
-            model, chips, gpu, network, routed, near, plans, budget, options.near_memory
+            model, chips, gpu, network, routed, near, plans, budget, near_memory
         )
         for topic in TOPICS
     }
@@ -199,8 +201,14 @@ def network_of(gpu: Gpu, count: int) -> Network:
     )
 
 
-def gpus(case: Case, setting: Setting, tables: MeasuredTables | None = None) -> GpuPricer:
-    """Return the GPUs that a case is compared with, by roofline, or by measured tables where they have a kernel."""
+def gpus(case: Case, setting: Setting) -> GpuPricer:
+    """Return the GPUs that a case is compared with, by roofline, or by measured tables where they have a kernel if that is what is read.
+
+    Raises:
+        NotAvailable: measured kernels are read, and no table has any of this model on this GPU.
+    """
     gpu: Gpu = setting.config(f"gpus/{case.gpu}")
     routed: Any = FixedTokens(source_of(case, setting), seed=setting["routing_seed"])
-    return GpuPricer(model_of(case.model), GpuCost(gpu, tables, outside="label"), routed, network_of(gpu, case.gpus))
+    tables = tables_of(setting, case.gpu)
+    with fitting(tables, case.model):
+        return GpuPricer(model_of(case.model), GpuCost(gpu, tables, outside="label"), routed, network_of(gpu, case.gpus))

@@ -39,7 +39,7 @@ def _times(setting: Setting, batch: int, length: int, known: float) -> tuple[flo
 def evaluate(setting: Setting) -> dict[str, Found]:
     """Return least and greatest gain over the lengths, and both trends."""
     batch, lengths = setting["batch"], lengths_of(setting, _CASE)
-    one = setting.only(*STRATUM)
+    one = setting.only(*STRATUM, "engine")
     gains = [_times(one, batch, length, 0.0)[0] / _times(one, batch, length, 1.0)[0] for length in lengths]
     experts = [_times(one, batch, lengths[1], known)[1] for known in _KNOWN]
     return {
@@ -51,6 +51,6 @@ def evaluate(setting: Setting) -> dict[str, Found]:
 
 
 TARGET = Target(
-    id="R5", parameters=(*STRATUM, "batch"), evaluate=evaluate,
+    id="R5", parameters=(*STRATUM, "batch"), readings=("engine",), evaluate=evaluate,
     note="routing is the same throughout; accurate: Algorithm 1 ranks by the batch's own tokens, uniform: by chance",
 )  # fmt: skip

@@ -25,7 +25,7 @@ def _prompt_ps(setting: Setting, case: str) -> tuple[float, float]:
 
 def period_ms(setting: Setting, case: str) -> float:
     """Return prompt and answer of one request, without the swap of rows."""
-    prompt_ps, _ = _prompt_ps(setting.only(*STRATUM), case)
+    prompt_ps, _ = _prompt_ps(setting.only(*STRATUM, "engine"), case)
     return (prompt_ps + LENGTH * of_stratum(setting, case, 1, LENGTH).time_ps) * 1e-9
 
 
@@ -34,7 +34,7 @@ def evaluate(setting: Setting) -> dict[str, Found]:
     found = {}
     for case in MODELS:
         step = of_stratum(setting, case, 1, LENGTH)
-        bound = (_prompt_ps(setting.only(*STRATUM), case)[1] + LENGTH * step.bound_ps) * 1e-9
+        bound = (_prompt_ps(setting.only(*STRATUM, "engine"), case)[1] + LENGTH * step.bound_ps) * 1e-9
         found[f"period_ms_{case}"] = Found(ours=period_ms(setting, case), bound=bound, fidelity=step.fidelity)
     return found
 
@@ -42,6 +42,7 @@ def evaluate(setting: Setting) -> dict[str, Found]:
 TARGET = Target(
     id="R8",
     parameters=STRATUM,
+    readings=("engine",),
     evaluate=evaluate,
     note="the published period is the inverse of the published rate of swaps",
 )

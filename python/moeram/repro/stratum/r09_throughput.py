@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from moeram.repro.stratum.baselines import measured_speedup
-from moeram.repro.stratum.decode import DECODE, Cost, lengths_of, of_gpus, of_stratum
+from moeram.repro.stratum.decode import DECODE, READINGS, Cost, lengths_of, of_gpus, of_stratum, over_gpus
 from moeram.repro.stratum.machines import CASES
-from moeram.repro.target import Found, Setting, Target
+from moeram.repro.target import Found, Setting, Target, where_available
 
 
 def pairs(setting: Setting, case: str, batch: int) -> list[tuple[Cost, Cost]]:
@@ -25,27 +26,30 @@ def speedups(setting: Setting, case: str, batch: int) -> list[float]:
 
 def evaluate(setting: Setting) -> dict[str, Found]:
     """Return the gain of every model, and whether it grows with the length for all of them."""
-    batch, found, grows = setting["batch"], {}, []
-    for case in CASES:
+    batch = setting["batch"]
+
+    def speedup(case: str) -> Found:
         gains = speedups(setting, case, batch)
         bounds = [ours.bound_per_s / theirs.bound_per_s for ours, theirs in pairs(setting, case, batch)]
-        grows.append(gains[-1] > gains[0])
-        found[f"speedup_{case}"] = Found(ours=float(np.mean(gains)), bound=float(np.mean(bounds)))
-    return {**found, "grows_with_length": Found(ours=all(grows))}
+        return over_gpus(setting, case, float(np.mean(gains)), float(np.mean(bounds)))
+
+    def grows(case: str) -> bool:
+        gains = speedups(setting, case, batch)
+        return gains[-1] > gains[0]
+
+    found = {f"speedup_{case}": where_available(partial(speedup, case)) for case in CASES}
+    return {**found, "grows_with_length": where_available(lambda: Found(ours=all(map(grows, CASES))))}
 
 
 def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
-    """Return the gain over measured kernels where there are tables, and with other batches."""
+    """Return the gain with other batches."""
     return {
-        f"speedup_{case}": {
-            "GPU measured": measured_speedup(setting, case),
-            **{f"batch {batch}": float(np.mean(speedups(setting, case, batch))) for batch in (1, 8, 32)},
-        }
+        f"speedup_{case}": {f"batch {batch}": float(np.mean(speedups(setting, case, batch))) for batch in (1, 8, 32)}
         for case in CASES
     }
 
 
 TARGET = Target(
-    id="R9", parameters=(*DECODE, "batch"), evaluate=evaluate, beside=beside, measured=True,
+    id="R9", parameters=(*DECODE, "batch"), readings=READINGS, evaluate=evaluate, beside=beside,
     note="GPUs by roofline with launch floors; the bound is the ratio of both machines' peaks",
 )  # fmt: skip

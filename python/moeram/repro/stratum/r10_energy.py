@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from moeram.repro.stratum.decode import DECODE
+from functools import partial
+
+from moeram.repro.stratum.decode import DECODE, READINGS, over_gpus
 from moeram.repro.stratum.machines import CASES
 from moeram.repro.stratum.r09_throughput import pairs
-from moeram.repro.target import Found, Setting, Target
+from moeram.repro.target import Found, Setting, Target, where_available
 
 
 def gain(setting: Setting, case: str, batch: int) -> float:
@@ -15,7 +17,11 @@ def gain(setting: Setting, case: str, batch: int) -> float:
 
 def evaluate(setting: Setting) -> dict[str, Found]:
     """Return the gain of every model."""
-    return {f"energy_gain_{case}": Found(ours=gain(setting, case, setting["batch"])) for case in CASES}
+
+    def found(case: str) -> Found:
+        return over_gpus(setting, case, gain(setting, case, setting["batch"]))
+
+    return {f"energy_gain_{case}": where_available(partial(found, case)) for case in CASES}
 
 
 def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
@@ -26,6 +32,6 @@ def beside(setting: Setting) -> dict[str, dict[str, float | str]]:
 
 
 TARGET = Target(
-    id="R10", parameters=(*DECODE, "batch"), evaluate=evaluate, beside=beside,
+    id="R10", parameters=(*DECODE, "batch"), readings=READINGS, evaluate=evaluate, beside=beside,
     note="processors draw a share of their design power while busy and their idle power otherwise, on both sides",
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moeram.repro.stratum.decode import of_stratum
+from moeram.repro.stratum.decode import baseline, of_stratum
 from moeram.repro.stratum.machines import STRATUM
 from moeram.repro.target import Found, Setting, Target
 
@@ -17,7 +17,7 @@ def evaluate(setting: Setting) -> dict[str, Found]:
     found = {}
     for case in ("llama4", "mixtral", "olmoe"):
         tiered, slow = (
-            of_stratum(setting, case, batch, _LENGTH, placement, layers) for placement in ("topic_aware", "no_tiering")
+            of_stratum(setting, case, batch, _LENGTH, placement, layers) for placement in ("topic_aware", baseline(setting))
         )
         found[f"gain_{case}"] = Found(
             ours=slow.time_ps / tiered.time_ps, bound=setting["folded_ratio"], fidelity=tiered.fidelity
@@ -25,4 +25,6 @@ def evaluate(setting: Setting) -> dict[str, Found]:
     return found
 
 
-TARGET = Target(id="R12", parameters=(*STRATUM, "batch", "folded_ratio"), evaluate=evaluate)
+TARGET = Target(
+    id="R12", parameters=(*STRATUM, "batch", "folded_ratio"), readings=("random_rows", "engine"), evaluate=evaluate
+)

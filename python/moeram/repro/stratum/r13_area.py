@@ -43,6 +43,6 @@ def evaluate(setting: Setting) -> dict[str, Found]:
 
 
 TARGET = Target(
-    id="R13", parameters=(*STRATUM, "batch", "area_model", "staircase_sides"), evaluate=evaluate,
+    id="R13", parameters=(*STRATUM, "batch", "area_model", "staircase_sides"), readings=("engine",), evaluate=evaluate,
     note="the bound is the ratio of the areas alone; flatter stacks are a little faster",
 )  # fmt: skip

@@ -71,6 +71,6 @@ def evaluate(setting: Setting) -> dict[str, Found]:
 
 
 TARGET = Target(
-    id="R15", parameters=(*DECODE, *DUPLEX, "batch"), evaluate=evaluate,
+    id="R15", parameters=(*DECODE, *DUPLEX, "batch"), readings=("engine",), evaluate=evaluate,
     note="closed forms on both sides of the baseline; the paper scaled published figures of Duplex in a way that it does not describe",
 )  # fmt: skip
