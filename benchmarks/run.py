@@ -1,9 +1,11 @@
-"""How long whole decode steps take to simulate, and how that grows.
+"""How long whole decode steps and a serving run take to simulate, what the engine gains where, and how time grows.
 
-    python benchmarks/run.py [--json] [--routing FOLDER] [--figures FOLDER] [--quick]
+    python benchmarks/run.py [--json] [--routing FOLDER] [--requests FILE] [--figures FOLDER] [--quick] [--long]
 
 --routing: a folder with olmoe-1b-7b.npz and mixtral-8x7b.npz (counts of selections); without it routing is generated.
-Every row runs in a process of its own with an empty kernel memo, its first run is the cold one, its second the warm one.
+--requests: a request trace, such as Azure's of conversations; without it lengths are generated (serving_run.py).
+Every row runs in a process of its own with an empty kernel memo, its first run is the cold one, its second the warm one. --long also
+runs the rows without reuse that take minutes of processor time; what takes longer is estimated from one of its equal channels.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import engine_speed
 import growth
+import near_memory_speed
+import serving_run
 import whole_models
+from run_tables import print_report
 from whole_models import CASES, SWITCHES
 
 # Ramulator 2.0 (be93be78, -O3, one core of an EPYC under a hypervisor): one million sequential HBM3 reads, with the
@@ -28,10 +34,9 @@ from whole_models import CASES, SWITCHES
 RAMULATOR2_COMMANDS_PER_S = 1_062_500 / 2.33
 # The AttAcc simulator (HBM3-PIM on Ramulator 2.0): 57,344 all-bank MACs, 4096 x 14336 in fp16, in 5.5 s of processor time.
 ATTACC_COMMANDS_PER_S = 57_344 / 5.5
-TARGETS_S = {"olmoe": (0.5, 2), "mixtral": (0.5, 3), "scout": (0.5, 5), "sieve": (10, None), "gpu": (1, 6)}
-# 160 channels of 17 million reads each, 2,048 pseudochannels of 2.4 million commands each.
-TOO_LONG = {("gpu", "none"), ("sieve", "none")}
-WARM_TARGET_S = 0.05
+MINUTES = {("sieve", "none")}  # 2,048 pseudochannels of 1.8 million commands each
+TOO_LONG = {("gpu", "none"): 160}  # equal channels of 17 million reads, of which "channels" simulates one
+SERVING_REQUESTS = (250, 500, 1000)
 
 
 def once(command: list[str], memo: str) -> dict[str, Any]:
@@ -45,6 +50,9 @@ def in_a_process(case: str, reuse: str, routing: Path | None, repeats: int) -> d
     """The fastest of some cold runs, each with a memo of its own; times of a shared machine only ever grow."""
     command = [sys.executable, str(Path(whole_models.__file__)), case, "--reuse", reuse]
     command += ["--routing", str(routing)] if routing else []
+    if (case, reuse) in MINUTES:
+        with tempfile.TemporaryDirectory() as folder:
+            return {**once([*command, "--once"], folder), "from_disk_s": None}
     found = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
@@ -58,16 +66,46 @@ def in_a_process(case: str, reuse: str, routing: Path | None, repeats: int) -> d
     return best
 
 
-def full_steps(routing: Path | None, repeats: int) -> list[dict[str, Any]]:
+def full_steps(routing: Path | None, repeats: int, *, long: bool) -> list[dict[str, Any]]:
     """One entry for each case and switch."""
     rows = []
     for case, (title, _) in CASES.items():
         for reuse in SWITCHES:
+            name = {"case": case, "title": title, "reuse": reuse}
             if (case, reuse) in TOO_LONG:
-                continue
-            measured = in_a_process(case, reuse, routing, repeats)
-            rows.append({"case": case, "title": title, "reuse": reuse, **measured})
+                # Channels do not share anything: each takes what the one that was simulated took.
+                rows.append({**name, "estimated_cpu_s": rows[-1]["cpu_s"] * TOO_LONG[case, reuse]})
+            elif long or (case, reuse) not in MINUTES:
+                rows.append({**name, **in_a_process(case, reuse, routing, repeats)})
+    for row in rows:
+        if "commands" in row:
+            row["ramulator2_s"] = row["commands"] / RAMULATOR2_COMMANDS_PER_S
+            row["attacc_simulator_s"] = row["commands"] / ATTACC_COMMANDS_PER_S
     return rows
+
+
+def serving_runs(routing: Path | None, requests: Path | None, counts: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Runs of more and more requests, each with an empty memo; the last once more with the memo that it left."""
+    rows = []
+    for count in counts:
+        command = [sys.executable, str(Path(serving_run.__file__)), str(count)]
+        command += ["--routing", str(routing)] if routing else []
+        command += ["--requests", str(requests)] if requests else []
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append({"memo_before": "empty", **once(command, folder)})
+            if count == counts[-1]:
+                rows.append({"memo_before": "of the same run", **once(command, folder)})
+    return rows
+
+
+def engine_ratios(repeats: int) -> dict[str, Any]:
+    """The engine on its own: beside Ramulator 2.0's recorded figures, and what helps near-memory layers how much."""
+    program = engine_speed.default_program()
+    if program is None:
+        sys.exit("moeram-sim is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        cases = [engine_speed.measure(name, Path(folder), {"moeram": program}, repeats) for name in engine_speed.CASES]
+    return {"ramulator2": cases, "near_memory": near_memory_speed.measure(200)}
 
 
 def scaling_with_threads(repeats: int) -> dict[str, Any]:
@@ -98,64 +136,29 @@ def scaling_with_threads(repeats: int) -> dict[str, Any]:
     }
 
 
-def print_tables(report: dict[str, Any]) -> None:
-    """Print what --json would give, for people."""
-    print(
-        f"{'step':52} {'reuse':9} {'cold s':>8} {'cpu s':>8} {'again s':>8} {'disk s':>8} {'MB':>6} {'GB read':>8} {'M cmds':>8}  targets"
-    )
-    for row in report["full_steps"]:
-        target = {"all": 0, "channels": 1, "none": 1}[row["reuse"]]
-        allowed = TARGETS_S[row["case"]][target]
-        hits = allowed is None or row["wall_s"] < allowed
-        warm = row["reuse"] != "all" or row["again_s"] < WARM_TARGET_S
-        disk = f"{row['from_disk_s']:8.3f}" if row["from_disk_s"] is not None else " " * 8
-        print(
-            f"{row['title']:52} {row['reuse']:9} {row['wall_s']:8.3f} {row['cpu_s']:8.3f} {row['again_s']:8.3f} {disk} {row['peak_mb']:6.0f} "
-            f"{row['weight_bytes'] / 1e9:8.1f} {row['commands'] / 1e6:8.1f}  "
-            + ("" if allowed is None else f"{'met' if hits and warm else 'MISSED'} (cold < {allowed} s)")
-        )
-    print("\nthe same number of commands elsewhere")
-    for row in report["full_steps"]:
-        if row["reuse"] == "all":
-            print(
-                f"{row['title']:52} Ramulator 2.0 {row['ramulator2_s']:10.1f} s   "
-                f"AttAcc simulator {row['attacc_simulator_s'] / 3600:8.2f} h"
-            )
-    threads = report["threads"]
-    print(
-        f"\nthreads: {threads['one_s']:.2f} s on one, {threads['two_s']:.2f} s on two ({threads['gain']:.2f} x, "
-        f"{threads['cpu_of_two_over_one']:.2f} x the processor time); serial share "
-        f"{threads['serial_share']:.1%}; projected "
-        + ", ".join(f"{gain:.1f} x on {cores}" for cores, gain in threads["projected_gain"].items())
-    )
-    print("\ngrowth of the wall time: seconds at each size, exponent of a power law")
-    for name, series in report["growth"].items():
-        points = ", ".join(
-            f"{size}: {seconds:.3f}" for size, seconds in zip(series["sizes"], series["seconds"], strict=True)
-        )
-        print(f"{name:40} ^{series['exponent']:5.2f}   {points}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--routing", type=Path)
+    parser.add_argument("--requests", type=Path)
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
-    parser.add_argument("--quick", action="store_true", help="one repetition of everything")
+    parser.add_argument("--quick", action="store_true", help="one repetition of everything, 250 requests")
+    parser.add_argument("--long", action="store_true", help="also what takes minutes of processor time")
     arguments = parser.parse_args()
     repeats = 1 if arguments.quick else 3
-    steps = full_steps(arguments.routing, repeats)
-    for row in steps:
-        row["ramulator2_s"] = row["commands"] / RAMULATOR2_COMMANDS_PER_S
-        row["attacc_simulator_s"] = row["commands"] / ATTACC_COMMANDS_PER_S
+    report: dict[str, Any] = {"full_steps": full_steps(arguments.routing, repeats, long=arguments.long)}
+    counts = SERVING_REQUESTS[:1] if arguments.quick else SERVING_REQUESTS
+    report["serving"] = serving_runs(arguments.routing, arguments.requests, counts)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MOERAM_MEMO_DIR"] = folder
-        report = {"full_steps": steps, "threads": scaling_with_threads(repeats), "growth": growth.measure(repeats)}
+        report["threads"] = scaling_with_threads(repeats)
+        report["engine"] = engine_ratios(repeats)
+        report["growth"] = growth.measure(repeats)
     growth.draw(report["growth"], arguments.figures / "scale-growth.png")
     if arguments.json:
         print(json.dumps(report, indent=1))
     else:
-        print_tables(report)
+        print_report(report)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from moeram.cli.main import app
 from moeram.errors import ConfigError, MoeramError
 from moeram.experiment import load_serving, run_serving
+from moeram.hardware import near_memory_layers, shared_memo
 from moeram.options import config_names
 from moeram.serving.system import load_serving_system, serving_system_names
 
@@ -56,6 +59,31 @@ def test_equal_seeds_give_equal_runs_and_reuse_changes_nothing():
     with_reuse = run_serving(small("mixtral_stratum_l", **{"requests.output_tokens": 2, "requests.count": 1}))
     assert np.array_equal(left.record.finished_ps, again.record.finished_ps)
     assert np.array_equal(without.record.finished_ps, with_reuse.record.finished_ps)
+
+
+@pytest.mark.slow
+def test_memory_grows_with_the_requests_by_their_record_alone(monkeypatch):
+    monkeypatch.setattr(near_memory_layers, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(shared_memo(), "memory_bytes", 1 << 20)
+
+    def bytes_of(value):
+        parts = [getattr(value, one.name) for one in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+        parts += value.values() if isinstance(value, dict) else []
+        return value.nbytes if isinstance(value, np.ndarray) else sum(map(bytes_of, parts))
+
+    def peak_and_record(count):
+        wanted = small("mixtral_stratum_l", **{"requests.count": count, "requests.output_tokens": 64, "requests.prompt_tokens": 64})
+        tracemalloc.start()
+        record = run_serving(wanted).record
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak, bytes_of(record)
+
+    peak_and_record(10)  # whatever is made once and kept
+    (few_peak, few), (many_peak, many) = peak_and_record(40), peak_and_record(160)
+    assert many > 3 * few
+    # While a run goes on its columns have room to grow, and times between tokens are counted by value.
+    assert many_peak - few_peak < 2 * (many - few)
 
 
 def test_concurrent_memory_is_no_slower_than_exclusive(tmp_path):

@@ -206,6 +206,23 @@ def test_layers_of_a_serving_run_outlast_its_process(tmp_path):
     assert second.hits_on_disk == second.misses == first.misses > 0
 
 
+def test_layers_of_a_long_serving_run_do_not_pile_up(monkeypatch):
+    first_row = np.arange(0, 24 * 40, 24).reshape(4, 10)
+    steps = np.random.default_rng(2).integers(0, 4, (20, 4, 10))
+
+    def run(reuse):
+        near_memory_layers._times_of.cache_clear()
+        layers = near_memory_layers.NearMemoryLayers(SYSTEM, OPTIONS, rows_per_expert=24, reuse=reuse)
+        return [layers.time_ps(first_row, step, batch=16).tolist() for step in steps], layers
+
+    plain, _ = run(False)
+    _, unbounded = run(True)
+    monkeypatch.setattr(near_memory_layers, "_MOST_BYTES", 10 * 300)
+    bounded, few = run(True)
+    assert bounded == plain
+    assert len(few._known) <= 3000 // near_memory_layers._BYTES_OF_ENTRY < len(unbounded._known)
+
+
 def test_a_whole_olmoe_layer_is_the_same_with_every_reuse_on_and_off(tmp_path):
     rng = np.random.default_rng(3)
     tokens = rng.integers(1, 8, 64)

@@ -7,6 +7,7 @@ rows, their tokens and those of the batch. Two layers with equal work take equal
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
 
 _MOST_MACHINES = 64
+_MOST_BYTES = 64 << 20  # of one machine's layers
+_BYTES_OF_ENTRY = 160  # a place in the dictionary, its number and the head of its key
 
 
 @lru_cache(maxsize=_MOST_MACHINES)
@@ -82,7 +85,11 @@ class NearMemoryLayers:
             self._known.update(zip(new, times.tolist(), strict=True))
         self.misses += len(new)
         self.hits += len(keys) - len(new)
-        return np.fromiter((self._known[key] for key in keys), dtype=np.int64, count=len(keys))
+        times = np.fromiter((self._known[key] for key in keys), dtype=np.int64, count=len(keys))
+        excess = len(self._known) - _MOST_BYTES // (_BYTES_OF_ENTRY + kinds[0].nbytes)
+        for key in list(islice(self._known, max(excess, 0))):
+            del self._known[key]  # the oldest
+        return times
 
     def _found_or_simulated(
         self, keys: list[bytes], first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Recorder:
         self._requests, self._peaks = requests, peaks
         unset = np.full(len(requests), -1, dtype=np.int64)
         self.admitted_ps, self.first_token_ps, self.finished_ps = unset.copy(), unset.copy(), unset.copy()
-        self._steps: dict[str, list[int]] = {name: [] for name in self._COLUMNS}
+        self._steps = {name: _column() for name in self._COLUMNS}
         self._parts, self._moved, self._operations = _Columns(), _Columns(), _Columns()
         self._energy: Counter[str] = Counter()
         self._gaps: Counter[int] = Counter()
@@ -122,16 +123,24 @@ class _Columns:
     """Values by name of each step; a name that a step does not have is 0 there."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, list[int]] = {}
+        self._columns: dict[str, array[int]] = {}
         self._count = 0
 
     def add(self, values: Mapping[str, int]) -> None:
         for name, value in values.items():
-            column = self._columns.setdefault(name, [])
-            column += [0] * (self._count - len(column))
+            column = self._columns.get(name)
+            if column is None:
+                column = self._columns[name] = _column(self._count)
+            elif len(column) < self._count:
+                column.extend(_column(self._count - len(column)))
             column.append(value)
         self._count += 1
 
     def arrays(self) -> dict[str, NDArray[np.int64]]:
-        padded = {name: column + [0] * (self._count - len(column)) for name, column in sorted(self._columns.items())}
+        padded = {name: column + _column(self._count - len(column)) for name, column in sorted(self._columns.items())}
         return {name: np.array(column, dtype=np.int64) for name, column in padded.items()}
+
+
+def _column(zeros: int = 0) -> array[int]:
+    """Return numbers of 64 bits that can grow; a list would take five times the memory."""
+    return array("q", bytes(8 * zeros))
