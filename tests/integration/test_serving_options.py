@@ -51,7 +51,6 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "batching.mixed": (False, {"requests.rate_per_s": 20000.0}),
     "batching.draft_tokens": (2, {}),
     "batching.acceptance": (0.0, {"batching.draft_tokens": 2}),
-    "batching.slo_ttft_ms": (1e-6, {"batching.policy": "same_topic", "batching.max_requests": 1, "requests.count": 6}),
     "batching.slo_share": (0.0, {"batching.policy": "same_topic", "batching.max_requests": 1, "requests.count": 6}),
     "schedule.policy": ("all_experts", {}),
     "schedule.options": ({"scheduler_us": 90.0}, {}),
@@ -67,9 +66,10 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "placement.context_tokens": (40_000, {}),
     "topic_prediction.accuracy": (0.0, {"batching.policy": "same_topic"}),
     "topic_prediction.confusion": (TABLE, {"batching.policy": "same_topic"}),
-    "limits.ttft_ms": (1e-3, {}),
-    "limits.tpot_ms": (1e-3, {}),
-    "measured": ([TABLE], {}),
+    "limits.ttft_ms": (1e-3, {"limits.impossible": "serve"}),
+    "limits.tpot_ms": (1e-3, {"limits.impossible": "serve"}),
+    "limits.impossible": ("serve", {"limits.tpot_ms": 1e-3}),
+    "measured": ([TABLE], {"limits.impossible": "serve"}),  # these kernels take a second
     "measured_distribution": ("balanced", {}),
     "outside_measured": ("label", {}),
     "cost.gpu_price_usd": (2e4, COST),
@@ -184,7 +184,7 @@ def kept():
 # Half of a pair, refused without the other half; or tested where their tables are (test_measured_serving).
 NEVER_ALONE = {
     "routing.source", "routing.path", "routing.format", "requests.source", "requests.path", "system.kind", "system.links.columns",
-    "measured_distribution", "outside_measured",
+    "measured_distribution", "outside_measured", "limits.impossible",
 }  # fmt: skip
 
 

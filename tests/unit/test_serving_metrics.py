@@ -122,3 +122,21 @@ def test_percentile_is_that_of_the_written_out_values(pairs, percent):
     else:
         expected = written_out[math.ceil(Fraction(percent, 100) * len(written_out)) - 1]
         assert percentile(values, percent, counts) == expected
+
+
+def test_latencies_stand_beside_their_bounds():
+    """Steps without a break whose bounds are 40 % of their times: so is every mean latency's."""
+
+    class Slow:
+        kv_capacity_tokens, origins = 1 << 30, ()
+        peaks = Peaks(bytes_per_ps={}, operations_per_ps={}, waiting_w=0.0)
+
+        def price(self, step):
+            return PricedStep(time_ps=10 * step.tokens, bound_ps=4 * step.tokens, fidelity="analytic")
+
+    columns = [np.array(values, dtype=np.int64) for values in ([0, 0, 0], [5, 7, 9], [1, 4, 6], [0, 0, 0])]
+    names = ("arrival_ps", "prompt_tokens", "output_tokens", "topic")
+    asked = Requests(**dict(zip(names, columns, strict=True)), source="here")
+    rows = latency_table(serve(asked, Slow(), BatchingOptions(max_requests=2, prefill_tokens=6))).rows()
+    for row in rows:
+        assert row["bound_mean_ms"] == pytest.approx(0.4 * row["mean_ms"], rel=1e-12), row["latency"]

@@ -42,7 +42,7 @@ def test_believed_topics_have_their_confusion():
 def test_batches_go_by_belief_and_tokens_by_truth():
     swapped = requests(12, 2).taken_for(np.array([[0.0, 1.0], [1.0, 0.0]]), np.random.default_rng(0))
     watch = Watch()
-    serve(swapped, watch, BatchingOptions(policy="same_topic", max_requests=4, slo_ttft_ms=1e9))
+    serve(swapped, watch, BatchingOptions(policy="same_topic", max_requests=4), ttft_limit_ms=1e9)
     for step in watch.steps:
         assert len(set(step.believed_topic.tolist())) == 1
         true = np.concatenate([step.topic, step.prefill_topic])

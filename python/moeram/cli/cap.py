@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from moeram import report, runs
-from moeram.cli.terminal import output
+from moeram.cli.terminal import output, show_table
 from moeram.errors import ConfigError
 from moeram.files import check_target, whole_file
 from moeram.metrics import Table
@@ -17,6 +17,7 @@ from moeram.metrics.cap import batch_table
 from moeram.model import load_model
 
 app = typer.Typer(no_args_is_help=True, help="Cost, accuracy and performance of sparse models (MoE-CAP).")
+_NOTED = "cost_beyond_axis"  # a column that is said as a note
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table there too.")]
 
 
@@ -41,7 +42,7 @@ def radar(
         with whole_file(figure) as partial:
             report.radar_figure(table, partial)
     _show(table, csv)
-    for row in table.where(cost_beyond_axis=True).rows():
+    for row in table.where(**{_NOTED: True}).rows():
         output().print(
             f"note: {row['system']} costs {row['cost_usd']:,.0f} USD; cost_tick_usd reaches the centre, whatever costs more is drawn there too",
             highlight=False, markup=False,
@@ -78,4 +79,5 @@ def _show(table: Table, csv: Path | None) -> None:
     if csv is not None:
         with whole_file(csv) as partial:
             table.to_csv(partial)
-    output().print(report.plain_table(table, table.name))
+    names = [name for name in table.columns if name != _NOTED]
+    show_table(output(), Table(table.name, {name: table[name] for name in names}, table.units), table.name, rest="--csv FILE.csv")

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import moeram
-from moeram import experiment, report, runs
-from moeram.cli.terminal import output, progress_bar, show_end
+from moeram import experiment, runs
+from moeram.cli.terminal import output, progress_bar, show_end, show_table
+from moeram.metrics import Table
 
 
 def serve(
@@ -40,9 +41,15 @@ def _run_with_bar(options: experiment.ServingExperiment, quiet: bool) -> experim
         return experiment.run_serving(options, lambda done, total: update(done, total, options.name))
 
 
+def _ordered(table: Table) -> Table:
+    """Put how a part was priced behind its error, so that the error is seen in a narrow terminal."""
+    names = sorted(table.columns, key=lambda name: name == "how") if table.name == "fidelity" else table.columns
+    return Table(table.name, {name: table[name] for name in names}, table.units)
+
+
 def _show(result: experiment.ServingResult, folder: Path) -> None:
     console = output()
-    for name in ("latencies", "throughput", "utilisation", "s_mbu", "s_mfu", "energy", "cost"):
+    for name in ("latencies", "throughput", "utilisation", "s_mbu", "s_mfu", "energy", "cost", "fidelity"):
         if len(result.tables.get(name, ())):
-            console.print(report.plain_table(result[name], name))
+            show_table(console, _ordered(result[name]), name)
     show_end(console, result, folder)

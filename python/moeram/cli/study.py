@@ -9,7 +9,7 @@ import typer
 
 import moeram
 from moeram import report, runs
-from moeram.cli.terminal import output, progress_bar
+from moeram.cli.terminal import output, progress_bar, show_table
 from moeram.errors import ConfigError
 from moeram.files import whole_file
 from moeram.metrics import Table
@@ -65,7 +65,7 @@ def run_studies(
         with whole_file(folder / f"{study.name}.png") as partial, open(partial, "wb") as file:
             report.study_figure(result.table, study.figure, file, title=study.description)
         if not quiet:
-            console.print(report.plain_table(_shown(result.table), f"{study.name}: {study.question}"))
+            show_table(console, _shown(result.table), f"{study.name}: {study.question}")
         console.print(f"{study.name}: {len(result.sweep.outcomes)} points, {result.sweep.wall_time_s:.1f} s, {table}", highlight=False)
         if compare is not None:
             different += _show_differences(table, compare / table.name, tolerance)

@@ -11,7 +11,7 @@ import typer
 import moeram
 from moeram import report, runs
 from moeram.cli.terminal import output as output_console
-from moeram.cli.terminal import progress_bar
+from moeram.cli.terminal import progress_bar, show_table
 from moeram.errors import ConfigError
 from moeram.files import check_target, whole_file
 from moeram.metrics import Table
@@ -126,14 +126,8 @@ def _show(result: runs.SweepResult, joined: Table, columns: Sequence[str], *, wh
     joined = Table(joined.name, {name: joined[name][:_MOST_ROWS] for name in joined.columns}, joined.units)
     shown = runs.shown(result, joined, joined.columns if whole else columns)
     if whole or columns:
-        table, hidden = report.plain_table(shown, title), ()
-        console.width = max(console.width, report.width_of(table))
-    else:
-        keep = len(result.sweep.keys) + 1
-        table, hidden = report.fitting_table(shown, title, width=console.width, keep=keep)
-    console.print(table)
-    if hidden:
-        console.print(f"{len(hidden)} more columns: --columns all, or --export FILE.csv", highlight=False, soft_wrap=True)
+        console.width = max(console.width, report.width_of(report.plain_table(shown, title)))
+    show_table(console, shown, title, keep=len(result.sweep.keys) + 1, rest="--columns all, or --export FILE.csv")
     if labels:
         console.print(f"fidelity: {', '.join(labels)}", highlight=False)
     if rest > 0:

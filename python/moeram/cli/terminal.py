@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from moeram import experiment
+from moeram import experiment, report
+from moeram.metrics import Table
 
 Update = Callable[[int, int, str], None]
 _WIDTH_OF_A_FILE = 120
@@ -19,6 +20,14 @@ def output() -> Console:
     """Return the console for results; tables in a file or pipe have a fixed width."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)
+
+
+def show_table(console: Console, table: Table, title: str, *, keep: int = 1, rest: str = "in the files") -> None:
+    """Print the columns of a table that fit the console, at least `keep`, and say how many others there are and where."""
+    shown, hidden = report.fitting_table(table, title, width=console.width, keep=keep)
+    console.print(shown)
+    if hidden:
+        console.print(f"{len(hidden)} more columns: {rest}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

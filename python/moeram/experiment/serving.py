@@ -11,6 +11,7 @@ import numpy as np
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.prepare import topic_confusion
+from moeram.experiment.serving_limits import check_limits
 from moeram.experiment.serving_options import ServingExperiment
 from moeram.experiment.serving_uses import check_uses
 from moeram.experiment.sources import open_source
@@ -28,10 +29,12 @@ from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics import Table
 from moeram.metrics.cap import cost_table, s_mbu_table, s_mfu_table
 from moeram.metrics.serving import (
+    check_interval,
     energy_table,
     fidelity_table,
     latency_table,
     request_table,
+    series_interval_ns,
     throughput_table,
     time_series,
     utilisation_table,
@@ -87,10 +90,15 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     model, system = experiment.load_model(), load_serving_system(experiment.system, experiment.system_values)
     source = open_source(experiment.routing, model, experiment.seed)
     requests = _requests(experiment, source)
+    check_interval(experiment.every_ms, float(requests.arrival_ps[-1] - requests.arrival_ps[0]))
     pricer = make_pricer(experiment, model, system, source)
     _check_cost(experiment, system)
-    record = serve(requests, pricer, experiment.batching, seed=experiment.seed, progress=progress)
     limits = experiment.limits
+    check_limits(experiment, requests, make_pricer(experiment, model, system, source))
+    record = serve(
+        requests, pricer, experiment.batching, ttft_limit_ms=limits.ttft_ms, seed=experiment.seed, progress=progress
+    )
+    every_ns = series_interval_ns(record, experiment.every_ms * 1e6)
     tables = {
         "latencies": latency_table(record),
         "throughput": throughput_table(
@@ -101,7 +109,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         "s_mfu": s_mfu_table(record),
         "energy": energy_table(record),
         "fidelity": fidelity_table(pricer.origins),
-        "time_series": time_series(record, experiment.every_ms * 1e6),
+        "time_series": time_series(record, every_ns),
         "requests": request_table(record),
     }
     if experiment.cost is not None:
@@ -111,7 +119,13 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         experiment=experiment,
         tables=tables,
         record=record,
-        notes=(*source.notes, *_notes(system, requests), *_missed(tables["throughput"], record), *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ())),
+        notes=(
+            *source.notes,
+            *_notes(system, requests),
+            *_missed(tables["throughput"], record),
+            *_widened(experiment.every_ms, every_ns * 1e-6),
+            *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ()),
+        ),
         fidelity=record.fidelity,
         routing_fidelity=source.fidelity,
         resolved=experiment.machines(),
@@ -287,6 +301,13 @@ def _missed(throughput: Table, record: ServingRecord) -> tuple[str, ...]:
         return ()
     least_ms = int(record.steps["time_ps"].min()) * 1e-9
     return (f"limits: no request met them, goodput is 0; the shortest step of the run took {least_ms:.3g} ms",)
+
+
+def _widened(given_ms: float, taken_ms: float) -> tuple[str, ...]:
+    """Say so where the run was too long for the intervals of its time series."""
+    if taken_ms <= given_ms:
+        return ()
+    return (f"every_ms: intervals of {given_ms:g} ms would be more than a million; the time series has them of {taken_ms:.4g} ms",)
 
 
 def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:

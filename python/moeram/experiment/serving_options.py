@@ -92,10 +92,14 @@ class PlacementOptions(Options):
 
 
 class LimitOptions(Options):
-    """What users accept; goodput counts requests that met both."""
+    """What users accept; goodput counts requests that met both, batching by topic hurries for the first.
+
+    impossible: limits that not even a request alone can meet are refused, or served all the same.
+    """
 
     ttft_ms: Annotated[float, Field(gt=0)] = 1000.0
     tpot_ms: Annotated[float, Field(gt=0)] = 50.0
+    impossible: Literal["refuse", "serve"] = "refuse"
 
 
 class ServingExperiment(Options):

@@ -13,7 +13,6 @@ from moeram.serving.batching import BatchingOptions
 from moeram.serving.system import ServingSystem
 
 _UNUSED_BATCHING = {
-    "slo_ttft_ms": ("policy", "batching.policy: same_topic"),
     "slo_share": ("policy", "batching.policy: same_topic"),
     "acceptance": ("draft_tokens", "batching.draft_tokens above 0"),
 }

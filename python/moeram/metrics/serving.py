@@ -22,6 +22,7 @@ THROUGHPUT_COLUMNS = (
     "requests", "tokens", "span_s", "tokens_per_s", "tokens_per_s_per_gpu", "tokens_per_s_per_user", "bound_tokens_per_s",
     "goodput_requests_per_s", "met_share", "energy_per_token_uj", "work_energy_per_token_uj", "run_energy_per_token_uj", "fidelity",
 )  # fmt: skip
+_MOST_INTERVALS = 1e6  # of a time series
 _PS_PER_MS, _PS_PER_S = 1e9, 1e12
 
 
@@ -51,7 +52,10 @@ def percentile(
 
 
 def latency_table(record: ServingRecord) -> Table:
-    """Return mean and percentiles of TTFT, TPOT, ITL and the whole time of a request."""
+    """Return mean and percentiles of TTFT, TPOT, ITL and the whole time of a request.
+
+    bound_mean_ms: the mean if, with the same requests in every step, each step had taken its bound.
+    """
     tpot = tpot_ps(record)
     whole = record.finished_ps - record.requests.arrival_ps
     columns: dict[str, tuple[NDArray, NDArray[np.int64] | None]] = {
@@ -60,14 +64,37 @@ def latency_table(record: ServingRecord) -> Table:
         "ITL": (record.gaps_ps, record.gap_counts),
         "request": (whole, None),
     }
+    saved = _mean_saved_ps(record)
     rows = []
     for name, (values, counts) in columns.items():
         weights = np.ones(len(values), dtype=np.int64) if counts is None else counts
         mean = float(np.average(values, weights=weights)) if weights.sum() else math.nan
-        row = {"latency": name, "mean_ms": mean / _PS_PER_MS}
+        row = {"latency": name, "mean_ms": mean / _PS_PER_MS, "bound_mean_ms": (mean - saved[name]) / _PS_PER_MS}
         row |= {f"p{percent}_ms": percentile(values, percent, counts) / _PS_PER_MS for percent in PERCENTILES}
         rows.append({**row, "values": int(weights.sum())})
     return Table.from_rows("latencies", rows, list(rows[0]))
+
+
+def _mean_saved_ps(record: ServingRecord) -> dict[str, float]:
+    """Return how much of each mean latency the steps were longer than their bounds."""
+    requests, steps = record.requests, record.steps
+    start, stop = (times.astype(float) for times in (steps["start_ps"], steps["start_ps"] + steps["time_ps"]))
+    edges = np.stack([start, stop], axis=1).ravel()
+    sums = np.cumsum(steps["time_ps"] - steps["bound_ps"])
+    until = np.repeat(np.concatenate([[0], sums]), 2)[1:-1]
+    arrival, first, finished = (
+        np.interp(at.astype(float), edges, until.astype(float))
+        for at in (requests.arrival_ps, record.first_token_ps, record.finished_ps)
+    )
+    behind = requests.output_tokens - 1
+    several = behind > 0
+    decoding = (finished - first)[several]
+    return {
+        "TTFT": float((first - arrival).mean()),
+        "TPOT": float((decoding / behind[several]).mean()) if several.any() else math.nan,
+        "ITL": float(decoding.sum() / behind.sum()) if several.any() else math.nan,
+        "request": float((finished - arrival).mean()),
+    }
 
 
 def request_table(record: ServingRecord) -> Table:
@@ -162,6 +189,24 @@ def fidelity_table(origins: Sequence[Origin]) -> Table:
     return Table.from_rows("fidelity", rows, list(Origin._fields))
 
 
+def check_interval(every_ms: float, span_ps: float) -> None:
+    """Refuse an interval of the time series that is too short for a run that takes at least so long.
+
+    Raises:
+        ConfigError: more than a million intervals.
+    """
+    if span_ps / (every_ms * _PS_PER_MS) > _MOST_INTERVALS:
+        raise ConfigError(
+            f"every_ms: given {every_ms:g}, but requests arrive over {span_ps / _PS_PER_S:g} s; allowed: at least "
+            f"{span_ps / _MOST_INTERVALS / _PS_PER_MS:g}, a million intervals"
+        )
+
+
+def series_interval_ns(record: ServingRecord, every_ns: float) -> float:
+    """Return the interval itself, or the shortest that makes no more than a million of the run."""
+    return max(every_ns, (record.end_ps - int(record.requests.arrival_ps[0])) / _MOST_INTERVALS * 1e-3)
+
+
 def time_series(record: ServingRecord, every_ns: float) -> Table:
     """Return the run in equal intervals: tokens a second, mean running and waiting requests, reserved cache, busy shares.
 
@@ -172,7 +217,7 @@ def time_series(record: ServingRecord, every_ns: float) -> Table:
     """
     begin, end = int(record.requests.arrival_ps[0]), record.end_ps
     width_ps = every_ns * 1e3
-    if not width_ps > 0 or (end - begin) / width_ps > 1e6:
+    if not width_ps > 0 or (end - begin) / width_ps > _MOST_INTERVALS * (1 + 1e-9):
         raise ConfigError(f"every_ns: given {every_ns:g}, allowed: more than 0 and at most a million intervals")
     edges = begin + width_ps * np.arange(math.ceil((end - begin) / width_ps) + 1)
     start = record.steps["start_ps"].astype(float)

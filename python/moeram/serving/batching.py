@@ -19,8 +19,8 @@ class BatchingOptions(Options):
     policy: "continuous" (first come, first served) or "same_topic". max_requests: in the batch at once. prefill_tokens: of
     prompts in one step (a longer prompt goes in chunks), None: whole prompts. mixed: prompts and answers share steps;
     otherwise prompts go first, alone. draft_tokens: guessed by a draft model for each request and step; acceptance:
-    probability that a guess is right, given that those before it were. slo_ttft_ms, slo_share: of the same_topic policy,
-    stratum.md 9 (U19): a request that waited for this share of its limit is admitted whatever its topic.
+    probability that a guess is right, given that those before it were. slo_share: of the same_topic policy, stratum.md 9 (U19): a
+    request that waited for this share of the limit on its first token is admitted whatever its topic.
     """
 
     policy: Literal["continuous", "same_topic"] = "continuous"
@@ -29,7 +29,6 @@ class BatchingOptions(Options):
     mixed: bool = True
     draft_tokens: Annotated[int, Field(ge=0)] = 0
     acceptance: Annotated[float, Field(ge=0, le=1)] = 0.7
-    slo_ttft_ms: Annotated[float, Field(gt=0)] = 1000.0
     slo_share: Annotated[float, Field(ge=0, le=1)] = 0.8
 
 
@@ -72,8 +71,8 @@ class SameTopic:
     An empty batch takes the topic with most waiting requests, of equal ones that with the oldest.
     """
 
-    def __init__(self, slo_ttft_ps: float, slo_share: float) -> None:
-        self._urgent_after_ps = slo_ttft_ps * slo_share
+    def __init__(self, ttft_limit_ps: float, slo_share: float) -> None:
+        self._urgent_after_ps = ttft_limit_ps * slo_share
 
     def order(self, waiting: Waiting) -> NDArray[np.int64]:
         """Return urgent requests, then those of the preferred topic."""
@@ -87,10 +86,10 @@ class SameTopic:
         return int(topics[np.lexsort((first, -counts))[0]])
 
 
-def make_batching(options: BatchingOptions) -> BatchPolicy:
-    """Return the policy that the options name."""
+def make_batching(options: BatchingOptions, ttft_limit_ms: float) -> BatchPolicy:
+    """Return the policy that the options name; ttft_limit_ms: what users accept until the first token."""
     if options.policy == "same_topic":
-        return SameTopic(options.slo_ttft_ms * 1e9, options.slo_share)
+        return SameTopic(ttft_limit_ms * 1e9, options.slo_share)
     if options.policy != "continuous":
         raise ConfigError(
             f"batching policy {options.policy!r} is unknown{did_you_mean(options.policy, ['continuous'])}"

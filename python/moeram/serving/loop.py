@@ -20,6 +20,7 @@ def serve(
     pricer: StepPricer,
     options: BatchingOptions,
     *,
+    ttft_limit_ms: float = 1000.0,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> ServingRecord:
@@ -29,6 +30,7 @@ def serve(
     request joins, so that none has to be thrown out again.
 
     Args:
+        ttft_limit_ms: what users accept until the first token; batching policies may go by it.
         progress: called as progress(finished, requests).
 
     Raises:
@@ -37,7 +39,7 @@ def serve(
     need_tokens = requests.prompt_tokens + requests.output_tokens
     _check_room(need_tokens, pricer.kv_capacity_tokens)
     rng = np.random.default_rng([seed, 0])
-    batch, recorder, queue = Batch(requests), Recorder(requests, pricer.peaks), _Queue(requests, need_tokens, options)
+    batch, recorder, queue = Batch(requests), Recorder(requests, pricer.peaks), _Queue(requests, need_tokens, options, ttft_limit_ms)
     finished, now_ps = 0, 0
     while finished < len(requests):
         joining = queue.joining(batch, pricer.kv_capacity_tokens, now_ps)
@@ -69,11 +71,13 @@ def serve(
 class _Queue:
     """Requests that have arrived and wait."""
 
-    def __init__(self, requests: Requests, need_tokens: NDArray[np.int64], options: BatchingOptions) -> None:
+    def __init__(
+        self, requests: Requests, need_tokens: NDArray[np.int64], options: BatchingOptions, ttft_limit_ms: float
+    ) -> None:
         self._requests, self._need_tokens = requests, need_tokens
         assert requests.believed_topic is not None
         self._believed = requests.believed_topic
-        self._policy, self._most = make_batching(options), options.max_requests
+        self._policy, self._most = make_batching(options, ttft_limit_ms), options.max_requests
         self._waiting = np.zeros(0, dtype=np.int64)
         self._arrived = 0
 
