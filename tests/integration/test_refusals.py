@@ -10,6 +10,7 @@ import pytest
 
 from moeram.errors import ConfigError
 from moeram.experiment import load_serving, run_serving
+from moeram.hardware import load_system
 from moeram.runs.points import read_sweep
 from moeram.serving.system import load_serving_system
 
@@ -110,3 +111,67 @@ def test_tables_of_another_gpu_are_refused(tmp_path, device, message):
     experiment = load_serving("mixtral_h100_x2", (), {"measured": [str(table)], "requests.count": 1})
     with pytest.raises(ConfigError, match=message):
         run_serving(experiment)
+
+
+@pytest.mark.parametrize(
+    ("system", "values", "key"),
+    [
+        ("b200_pim_x1", {"links": {"latency_ns": 9000}}, "links.latency_ns"),
+        ("b200_pim_x1", {"links": {"topology": "ring"}}, "links.topology"),
+        ("b200_pim_x1", {"gpu_pim": {"dense": "sharded"}}, "gpu_pim.dense"),
+        ("h100_x2", {"gpus": 1, "experts": "expert"}, "experts"),
+        ("stratum_l", {"links": {"mode": "event"}}, "links.mode"),
+    ],
+)
+def test_what_joins_several_gpus_is_refused_for_one(system, values, key):
+    with pytest.raises(ConfigError, match=rf"^system_values\.{key}: {key}: given, but .* has one GPU"):
+        load_serving_system(system, values)
+
+
+def test_a_file_of_one_gpu_is_held_to_what_it_says_itself(tmp_path):
+    """Links of a system that is made smaller are its own; in a sweep over the number of GPUs they matter again."""
+    assert load_serving_system("b200_pim_x4", {"gpus": 1}).links.link_gb_per_s == 900
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: b200_pim_x4\ngpus: 1\n")
+    assert load_serving_system(file).gpus == 1
+    file.write_text("extends: b200_pim_x4\ngpus: 1\nlinks: {latency_ns: 1 ns}\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml:3: links.latency_ns: given, but .* one GPU"):
+        load_serving_system(file)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"links": {"topologie": "ring"}}, "system_values.links.topologie: unknown key; did you mean 'topology'?"),
+        ({"gpu_pim": {"dense": "shared"}}, "system_values.gpu_pim.dense: given 'shared'; did you mean 'sharded'?"),
+        ({"gpus": 0}, "system_values.gpus: given 0, allowed: at least 1"),
+        ({"gpu": "b2000"}, "did you mean 'b200'"),
+        ({"memory": "hbm3e_pin"}, "did you mean 'hbm3e_pim'"),
+    ],
+)
+def test_wrong_values_of_a_system_are_named_by_the_users_key(values, message):
+    with pytest.raises(ConfigError) as error:
+        run_serving(load_serving("qwen3_sieve", values={"system_values": values}))
+    assert message in str(error.value) and ".yaml" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("policy", "interleaved", "key"),
+    [("gpu_only", True, "pim_times"), ("gpu_only", True, "contention"), ("no_experts", False, "contention"), ("papi", False, "contention")],
+)  # fmt: skip
+def test_options_of_units_that_do_nothing_are_refused(policy, interleaved, key):
+    values = {"schedule.policy": policy, "system_values": {"gpu_pim": {"interleaved": interleaved}}}
+    values |= {"pim_times": "engine"} if key == "pim_times" else {"contention": {}}
+    with pytest.raises(ConfigError, match=f"{key}: given, but .*schedule.policy {policy}"):
+        run_serving(load_serving("qwen3_sieve", values=values))
+
+
+@pytest.mark.parametrize("option", [{"experts": "expert"}, {"deal_every_steps": 4}])
+def test_experts_of_computing_memory_are_not_dealt_anew(option):
+    with pytest.raises(ConfigError, match=rf"{next(iter(option))} is given, .*allowed: kind gpus"):
+        load_serving_system("b200_pim_x4", option)
+
+
+def test_wrong_values_of_hardware_are_named_by_the_users_key():
+    with pytest.raises(ConfigError, match=r"hardware_values.device.tierz: unknown key; did you mean 'tiers'"):
+        load_system("stratum_s", {"device": {"tierz": 3}})

@@ -18,6 +18,10 @@ _UNUSED_BATCHING = {
 }
 
 
+# Policies that leave all experts of a layer to one side; then only a second micro-batch meets the other.
+_ONE_SIDED = ("no_experts", "attacc", "all_experts", "papi")
+
+
 def check_uses(experiment: ServingExperiment, system: ServingSystem) -> None:
     """Refuse options that differ from their defaults where nothing reads them; `threads` and `reuse` never change a result.
 
@@ -41,6 +45,8 @@ def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterato
         yield "contention: the engine plays experts that lie over all channels (memory_layout: tensor)"
     if experiment.contention is not None and system.gpu_pim.exclusive:
         yield "contention: given, but the memory serves the GPU or its units one at a time (gpu_pim.exclusive)"
+    if system.kind == "gpu_pim":
+        yield from _units(experiment, system)
     tiered = system.kind == "gpu_pim" and isinstance(load_memory(system.memory), TieredMemory)
     if system.kind != "near_memory" and not tiered and experiment.placement != PlacementOptions():
         yield f"placement: given, but {kind}, where experts have no rows; allowed: kind near_memory and tiered memory"
@@ -52,6 +58,21 @@ def _complaints(experiment: ServingExperiment, system: ServingSystem) -> Iterato
         if getattr(batching, name) != getattr(default, name) and getattr(batching, by) == getattr(default, by):
             yield f"batching.{name}: given, but it needs {needed}"
     yield from _measured(experiment, system)
+
+
+def _units(experiment: ServingExperiment, system: ServingSystem) -> Iterator[str]:
+    policy = experiment.schedule.policy
+    if policy == "gpu_only" and experiment.pim_times != "formula":
+        yield "pim_times: given, but schedule.policy gpu_only leaves nothing to the units"
+    if experiment.contention is None:
+        return
+    if policy == "gpu_only":
+        yield "contention: given, but schedule.policy gpu_only leaves nothing to the units, which then slow nobody"
+    elif policy in _ONE_SIDED and not system.gpu_pim.interleaved:
+        yield (
+            f"contention: given, but with schedule.policy {policy} GPU and units never use the memory at once; allowed: "
+            "gpu_pim.interleaved: true, or a policy that splits the experts"
+        )
 
 
 def _measured(experiment: ServingExperiment, system: ServingSystem) -> Iterator[str]:

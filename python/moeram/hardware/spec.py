@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from moeram.options import Options, build, config_names, load_config, overlay, tree_of
+from moeram.options import Options, build, config_names, load_config, overlay, tree_of, tree_of_values
 from moeram.units import Bytes, GbPerS, Ns, Pj, PjPerBit, Ps, Watt
 
 Count = Annotated[int, Field(ge=1)]
@@ -198,7 +198,7 @@ def load_system(name_or_path: str | Path, values: Mapping[str, Any] | None = Non
     if values:
         if {"dram_layers", "tiers", "tier_layers"} & dict(values.get("device", {})).keys():
             tree = overlay(tree, tree_of({"closed_form": {"row_cycle_ns": []}}, "hardware_values"))
-        tree = overlay(tree, tree_of(dict(values), "hardware_values"))
+        tree = overlay(tree, tree_of_values(dict(values), "hardware_values"))
     return build(System, tree)
 
 

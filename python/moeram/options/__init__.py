@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from moeram.options.build import Options, allowed_keys, build
 from moeram.options.configs import config_names, config_path, load_config
-from moeram.options.tree import Tree, dotted, dump_yaml, load_yaml, nested, overlay, override, parse_yaml, tree_of
+from moeram.options.tree import (
+    Tree,
+    dotted,
+    dump_yaml,
+    load_yaml,
+    nested,
+    overlay,
+    override,
+    parse_yaml,
+    tree_of,
+    tree_of_values,
+)
 
 __all__ = [
     "Options",
@@ -22,4 +33,5 @@ __all__ = [
     "override",
     "parse_yaml",
     "tree_of",
+    "tree_of_values",
 ]

@@ -83,7 +83,7 @@ def _complaint(options: type[Options], tree: Tree, item: Any) -> str:
     else:
         message = f"{given}, allowed: {words.format(**context) if words else item['msg']}"
     origin, name = tree.origin(key), dotted(key)
-    return f"{origin}: {message}" if origin == f"-p {name}" else f"{origin}: {name}: {message}"
+    return f"{origin}: {message}" if origin == f"-p {name}" or origin.endswith(f"_values.{name}") else f"{origin}: {name}: {message}"
 
 
 _WORDING = {

@@ -42,6 +42,19 @@ def tree_of(value: Any, origin: str) -> Tree:
     return Tree(value=value, origins={(): origin})
 
 
+def tree_of_values(value: Any, origin: str) -> Tree:
+    """Return a tree for plain values that a user wrote below a key, such as system_values; complaints name the whole key."""
+    origins: dict[Key, str] = {}
+
+    def walk(inner: Any, key: Key) -> None:
+        origins[key] = f"{origin}.{dotted(key)}" if key else origin
+        for name, below in inner.items() if isinstance(inner, dict) else ():
+            walk(below, (*key, name))
+
+    walk(value, ())
+    return Tree(value=value, origins=origins)
+
+
 def load_yaml(path: str | Path) -> Tree:
     """Read a YAML file.
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from moeram.errors import ConfigError
 from moeram.hardware.gpu import Gpu, load_gpu
 from moeram.hardware.network import Mode, Network, Topology
-from moeram.options import Options, build, config_names, load_config, overlay, tree_of
+from moeram.options import Options, Tree, build, config_names, config_path, dotted, load_config, overlay, tree_of_values
+from moeram.options.tree import Key
 from moeram.serving.pricing import GpuPimOptions, NearMemoryOptions
 from moeram.units import GbPerS, Ns, PjPerBit
 
@@ -26,6 +29,15 @@ class Links(Options):
     latency_ns: Annotated[Ns, Field(ge=0)] | None = None
     mode: Mode = "closed"
     link_pj_per_bit: Annotated[PjPerBit, Field(ge=0)] = 1.3
+
+
+_VALUES = "system_values"
+# Options that join or divide several GPUs -> their defaults.
+_OF_SEVERAL: dict[tuple[str, ...], Any] = {
+    ("experts",): "tensor",
+    ("gpu_pim", "dense"): "replicated",
+    **{("links", name): field.default for name, field in Links.model_fields.items()},
+}
 
 
 class ServingSystem(Options):
@@ -101,10 +113,28 @@ def load_serving_system(name_or_path: str | Path, values: Mapping[str, Any] | No
     """
     tree = load_config("systems", name_or_path)
     if not values:
-        return build(ServingSystem, tree)
-    system = build(ServingSystem, overlay(tree, tree_of(dict(values), "system_values")))
+        return _used(build(ServingSystem, tree), tree, str(config_path("systems", name_or_path)))
+    tree = overlay(tree, tree_of_values(dict(values), _VALUES))
+    system = _used(build(ServingSystem, tree), tree, str(config_path("systems", name_or_path)))
     changed = f"{system.description}, changed: {', '.join(sorted(values))}"
     return system if "in_paper" in values else system.model_copy(update={"in_paper": False, "description": changed})
+
+
+def _used(system: ServingSystem, tree: Tree, file: str) -> ServingSystem:
+    """Return the system unless it has one GPU and, written where their number is or above, what several would need."""
+    if system.gpus > 1:
+        return system
+
+    def layer(key: Key) -> int:
+        origin = tree.origin(key)
+        return 2 if origin.startswith(_VALUES) else int(origin.startswith(f"{file}:"))
+
+    for key, default in _OF_SEVERAL.items():
+        value = functools.reduce(getattr, key, system)
+        if value != default and layer(key) >= layer(("gpus",)):
+            message = f"{dotted(key)}: given, but {system.name} has one GPU, which it changes nothing for; allowed: with gpus above 1"
+            raise ConfigError(f"{tree.origin(key)}: {message}")
+    return system
 
 
 def serving_system_names() -> list[str]:
