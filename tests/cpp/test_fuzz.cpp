@@ -110,7 +110,8 @@ TEST(fuzz, "Do damaged configurations run or end in one message?") {
 }
 
 TEST(fuzz, "Does a value of several lines stay on one line of its message?") {
-  const auto message = outcome(with(memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"), "cap: 3", "cap: \"3\\n4\"") + "Frontend: {impl: SimpleO3}\n");
+  const TemporaryFile trace("fuzz.trace", kLoadStore);
+  const auto message = outcome(replace_once(load_store(trace.path()) + memory("DDR4", "DDR4_8Gb_x8", "DDR4_2400R"), "cap: 3", "cap: \"3\\n4\""));
   CHECK(message.find("'3?4' is not a whole number") != std::string::npos);
 }
 
