@@ -201,6 +201,13 @@ def test_screening_gives_what_single_assumptions_do(tmp_path):
     assert figure.stat().st_size > 5000
 
 
+@pytest.mark.parametrize("option, name", [("--figure", "tornado.txt"), ("--export", "screen.parquet")])
+def test_files_of_another_kind_are_refused_before_anything_is_computed(option, name, tmp_path):
+    result = CliRunner().invoke(app, ["assumptions", "screen", "sieve", option, str(tmp_path / name)])
+    assert result.exit_code == 2 and "allowed: a file that ends with" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_hit_rates_of_recorded_routing(shared):
     """R6 with the recordings at hand; what the generator cannot say is not testable without them."""
     folder = shared / "data" / "routing"

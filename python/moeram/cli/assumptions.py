@@ -62,9 +62,10 @@ def screen_command(
     quiet: Quiet = False,
 ) -> None:
     """Screen the assumptions: what each does to every published value, by Morris' elementary effects and alone."""
-    for path in (export, figure):
-        if path is not None:
-            check_target(path)
+    if export is not None:
+        check_target(export, ".csv")
+    if figure is not None:
+        check_target(figure, ".png")
     result = run_with_bar(paper, {}, (), target, trajectories, seed, workers, quiet)
     table = screening_table(result)
     if export is not None:

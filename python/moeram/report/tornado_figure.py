@@ -13,6 +13,7 @@ from moeram.report.figures import new_figure
 _COLUMNS, _BARS = 3, 6
 _OURS_COLOUR, _PAPER_COLOUR, _BAR_COLOUR = "#000000", "#D55E00", "#0072B2"
 _PANEL_INCHES = (3.4, 1.75)
+_WIDE = 30.0  # an axis whose ends are this far apart is logarithmic
 
 
 def tornado_figure(
@@ -38,6 +39,10 @@ def tornado_figure(
         starts = [float(row["least_alone"]) for row in rows]
         widths = [float(row["most_alone"]) - start for row, start in zip(rows, starts, strict=True)]
         axes.barh(range(len(rows)), widths, left=starts, color=_BAR_COLOUR, height=0.6)
+        ends = [*starts, *(start + width for start, width in zip(starts, widths, strict=True)), published[key]]
+        if min(ends) > 0 and max(ends) / min(ends) >= _WIDE:
+            axes.set_xscale("log")
+            axes.minorticks_off()
         axes.axvline(float(rows[0]["nominal"]), color=_OURS_COLOUR, linewidth=1, label="ours at nominal")
         axes.axvline(published[key], color=_PAPER_COLOUR, linewidth=1, linestyle="--", label="published")
         axes.set_yticks(range(len(rows)), names, fontsize=6)
