@@ -199,4 +199,6 @@ def test_no_step_beats_its_bound_or_works_longer_than_it_lasts(qwen, source, sch
         for batch, context in ((1, 1), (4, 100_000), (64, 512), (512, 2048)):
             priced = made.price(decode(batch, context))
             assert priced.bound_ps < priced.time_ps
+            always = sum(priced.moved_bytes[f"external/{name}"] for name in ("attention", "router", "head"))
+            assert (priced.bound_ps + 1) * 8 * gpus >= always  # 8,000 GB/s are 8 bytes a ps
             assert all(0 <= busy <= priced.time_ps for busy in priced.parts_ps.values())

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from serving_steps import step
 
 from moeram.errors import ConfigError
+from moeram.hardware.gpu import load_gpu
+from moeram.hardware.gpu_cost import GpuCost
 from moeram.hardware.memo import KernelMemo
 from moeram.hardware.memories import load_memory
+from moeram.hardware.network import Network, Topology
 from moeram.hardware.pim_programs import token_ps_by_engine
 from moeram.hardware.shared_memory import SharedMemory, SharingOptions, Slowdowns
 from moeram.model import load_model
+from moeram.routing import SyntheticOptions
+from moeram.routing.synthetic import SIEVE_FITS, SyntheticRouting
+from moeram.schedule import make_schedule
+from moeram.serving.pricing import GpuPimPricer, RoutedTokens
 from moeram.serving.pricing.pim_layer import contended_ps
 
 MODEL = "qwen3-30b-a3b"
@@ -95,3 +105,66 @@ def test_one_row_buffer_cannot_be_split():
         SharedMemory(memory, load_model(MODEL))
     with pytest.raises(ConfigError, match="cap: 20 cycles are too short"):
         SharedMemory(memory, load_model(MODEL), SharingOptions(row_buffers="alternating", cap=20)).slowdowns()
+
+
+class Watched:
+    """A policy whose observations and measured times are kept; `rates`: what it is told lasts that many times longer."""
+
+    name = "watched"
+
+    def __init__(self, policy, reads=1.0, units=1.0):
+        self.policy, self.reads, self.units, self.seen, self.measured = policy, reads, units, None, None
+
+    def plan(self, observation):
+        self.seen, costs = observation, observation.costs
+        costs = replace(
+            costs, gpu_memory_ps=costs.gpu_memory_ps * self.reads, memory_ps=costs.memory_ps * self.units,
+            memory_roofline_ps=costs.memory_roofline_ps * self.units,
+        )  # fmt: skip
+        told = replace(
+            observation, costs=costs, attention_ps=observation.attention_ps * self.units,
+            gpu_base_memory_ps=observation.gpu_base_memory_ps * self.reads,
+        )  # fmt: skip
+        return self.policy.plan(told)
+
+    def observe(self, tokens, memory_ps):
+        self.measured = tokens, memory_ps
+        self.policy.observe(tokens, memory_ps)
+
+
+def step_times(policy, slowdowns, requests=32, steps=4):
+    model = load_model(MODEL)
+    popularity = SyntheticOptions(popularity="bimodal", topics=1, topic_sigma=(0.0,), **SIEVE_FITS["qwen3"])
+    routed = RoutedTokens(SyntheticRouting(model, popularity), seed=0, pool_tokens=256)
+    network = Network(Topology(topology="switch", nodes=1, link_gb_per_s=900, latency_ns=800))
+    memory, cost = load_memory("hbm3e_pim"), GpuCost(load_gpu("b200"))
+    priced = GpuPimPricer(model, cost, memory, network, routed, policy, slowdowns=slowdowns)
+    return [priced.price(step([512] * requests)).time_ps for _ in range(steps)]
+
+
+def test_schedules_learn_what_the_contended_memory_took():
+    """Reads that never pause slow the units all the time; short ones as long as they last."""
+    for slower in (Slowdowns(host=1e9, units=3.0), Slowdowns(host=1.0, units=3.0)):
+        policy = Watched(make_schedule("all_experts"))
+        step_times(policy, slower, steps=1)
+        seen, (tokens, measured) = policy.seen, policy.measured
+        work = seen.attention_ps + seen.memory_ps.sum(axis=1, where=seen.activated)
+        reads = seen.gpu_base_memory_ps
+        on = np.minimum(reads * slower.host, 3 * work)
+        longer = (on + work - on / 3) / work
+        # Experts of one decision and token count are one measurement.
+        expected = {
+            (count, round(seen.costs.memory_ps[count] * more))
+            for row, more in zip(seen.tokens, longer, strict=True)
+            for count in set(row[row > 0].tolist())
+        }
+        assert {(int(count), round(time)) for count, time in zip(tokens, measured, strict=True)} == expected
+        assert longer.max() <= 3 and longer.min() > 1
+
+
+def test_plans_on_slowed_rates_are_no_better():
+    """Why schedules see times without contention (docs/serving.md): a side that is done frees the other, which slowed rates cannot say."""
+    slower = Slowdowns(host=5.5, units=1.3)
+    blind = sum(step_times(Watched(make_schedule("sieve")), slower, requests=64))
+    told = sum(step_times(Watched(make_schedule("sieve"), reads=slower.host, units=slower.units), slower, requests=64))
+    assert told > 1.2 * blind

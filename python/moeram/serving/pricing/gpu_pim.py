@@ -57,7 +57,7 @@ class GpuPimOptions(Options):
 class GpuPimPricer:
     """n GPUs with computing memory. Measured tables of `cost` price what the GPUs do, without the launches that a roofline leaves out;
     the memory's times are closed forms, or with `engine` those of the cycle engine; with `slowdowns` the GPU's reads and the units' work
-    lengthen each other, of which schedules know nothing.
+    lengthen each other: schedules learn what the memory then took, their estimates know nothing of it.
     """
 
     def __init__(
@@ -137,6 +137,7 @@ class GpuPimPricer:
         kept = plan.kept_by_tokens(observation)
         groups_ps = self._groups_ps(kept, observation)
         times = self._resources(observation, plan, kept, groups_ps)
+        alone_ps = times["experts in memory"]
         if self._slowdowns is not None:
             times = contended_ps(times, self._slowdowns, interleaved=self._options.interleaved)
         layers_ps = layer_times_ps(
@@ -151,7 +152,8 @@ class GpuPimPricer:
             exclusive=self._options.exclusive,
         )
         used, tokens = np.nonzero(kept)
-        self._schedule.observe(tokens, groups_ps[used, tokens] / kept[used, tokens])
+        longer = times["experts in memory"].ravel()[used] / alone_ps.ravel()[used] if self._slowdowns is not None else 1.0
+        self._schedule.observe(tokens, groups_ps[used, tokens] / kept[used, tokens] * longer)
         head_ps = self._head_ps(work)
         time_ps = int(np.ceil(layers_ps.sum() + head_ps))
         parts_ps = self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps)
@@ -322,9 +324,12 @@ class GpuPimPricer:
         return max(moved, 2 * self._work.head_parameters * work.logit_tokens / self.gpus / self._peak)
 
     def _bound_ps(self, experts: int, work: StepWork) -> int:
-        """Everything that is read at all, over the units' peak of all GPUs: no schedule can be faster."""
-        moved = experts * self._expert_bytes + work.attention_bytes
-        return int(moved / (self.gpus * self._memory.peak_bytes_per_ps))
+        """Return what no schedule undercuts: everything that is read at all over the units' peak of all GPUs, or what passes each GPU in any
+        case, at its peaks (a measured kernel may beat those).
+        """
+        units = (experts * self._expert_bytes + work.attention_bytes) / (self.gpus * self._memory.peak_bytes_per_ps)
+        peak, port = self.gpus * self._gpu.peak_flops_per_ps(self._dtype), self._shards * self._gpu.bytes_per_ps
+        return int(units if self._tables is not None else max(units, self._work.least_dense_ps(work, port, peak)))
 
     @property
     def origins(self) -> tuple[Origin, ...]:

@@ -126,3 +126,9 @@ class ModelWork:
             state_bytes=2 * sequences * self._state_bytes,
             kv_written_bytes=step.tokens * self._kv_token_bytes,
         )
+
+    def least_dense_ps(self, work: StepWork, bytes_per_ps: float, operations_per_ps: float) -> float:
+        """Return the time of what is read and computed whatever the routing, then of the head, each at these peaks."""
+        body = max(self.dense_bytes / bytes_per_ps, 2 * self.dense_parameters * work.tokens / operations_per_ps)
+        head = max(self.head_bytes / bytes_per_ps, 2 * self.head_parameters * work.logit_tokens / operations_per_ps)
+        return body + head
