@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no error of the code.
+settings.register_profile("moeram", deadline=None)
+settings.load_profile("moeram")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -51,6 +51,8 @@ def test_the_first_point_of_every_study_runs(name, tmp_path, request):
     sweep = build_sweep(study.model_copy(update=first), inputs)
     result = runs.run_sweep(sweep, tmp_path, "test", workers=1)
     assert not result.failed, result.outcomes[0].error
+    for one in study.tables.values():
+        assert {*one.keys, *one.y, *one.also} <= set(runs.joined_table(result, one.table).columns)
     table = runs.joined_table(result, study.figure.table)
     wanted = [key for key in (study.figure.x, study.figure.lines, study.figure.panels) if key]
     assert {*wanted, *study.figure.y, *study.figure.beside} <= set(table.columns)
@@ -74,21 +76,46 @@ ROWS = [
 def test_relative_to_divides_by_the_row_with_the_same_keys(monkeypatch):
     result = fake_result(monkeypatch, ROWS)
     figure = StudyFigure(table="points", x="batch", y="speed", lines="policy", relative_to={"policy": "a"})
-    table = studies.figure_table(result, figure)
-    assert table["speed"].tolist() == [1, 1, 1.5, 1.5]
-    assert table["speed_ci95"].tolist() == [0.25, 0.5 / 16, 0.25, 0.5 / 16]
+    table = studies.study_table(result, figure)
+    assert table["speed_relative"].tolist() == [1, 1, 1.5, 1.5] and figure.drawn == ("speed_relative",)
+    assert table["speed_relative_ci95"].tolist() == [0.25, 0.5 / 16, 0.25, 0.5 / 16]
+    assert table["speed"].tolist() == [2, 16, 3, 24] and table["speed_ci95"].tolist() == [0.5] * 4
     with pytest.raises(ConfigError, match="no row with"):
-        studies.figure_table(result, figure.model_copy(update={"relative_to": {"policy": "c"}}))
+        studies.study_table(result, figure.model_copy(update={"relative_to": {"policy": "c"}}))
     with pytest.raises(ConfigError, match="no row has"):
-        studies.figure_table(result, figure.model_copy(update={"where": {"layers": "measured"}}))
+        studies.study_table(result, figure.model_copy(update={"where": {"layers": "measured"}}))
 
 
 def test_a_figure_is_drawn_of_words_and_numbers(monkeypatch, tmp_path):
     result = fake_result(monkeypatch, ROWS)
     for x, lines, panels in (("batch", "policy", None), ("policy", "batch", None), ("batch", None, "policy")):
         figure = StudyFigure(table="points", x=x, y="speed", lines=lines, panels=panels, beside="speed")
-        study_figure(studies.figure_table(result, figure), figure, tmp_path / "one.png", title="a title")
+        study_figure(studies.study_table(result, figure), figure, tmp_path / "one.png", title="a title")
         assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_serving_run_has_the_labels_of_all_its_parts(monkeypatch):
+    """The throughput's own label is that of the least sure part."""
+    parts = {"a": ["measured", "analytic", "measured"], "b": ["analytic"]}
+    result = fake_result(monkeypatch, [{"policy": name, "speed": 1.0, "fidelity": "analytic"} for name in parts])
+    result.outcomes = [SimpleNamespace(key=name) for name in parts]
+    stored = {name: SimpleNamespace(tables={"fidelity": Table("fidelity", {"fidelity": labels})}) for name, labels in parts.items()}
+    result.store = SimpleNamespace(get=stored.get)
+    wanted = studies.StudyTable(table="throughput", keys=("policy",), y="speed")
+    assert studies.study_table(result, wanted)["fidelity"].tolist() == ["measured + analytic", "analytic"]
+
+
+def test_names_of_a_figure_are_words_for_columns_and_values(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda self, handles, labels, **given: drawn.extend([*labels, given["ncols"]]))
+    names = {"speed": "speed (tokens/s)", "batch": "{} requests", "form": "closed form " + 60 * "x"}
+    figure = StudyFigure(table="points", x="policy", y=("speed", "twice"), lines="batch", beside="form", names=names)
+    table = Table.from_rows("points", [{**row, "twice": 1.0, "form": 2.0} for row in ROWS], (*ROWS[0], "twice", "form"))
+    study_figure(table, figure, tmp_path / "one.png")
+    assert {"1 requests, speed (tokens/s)", "8 requests, twice", f"8 requests, {names['form']}"} <= set(drawn)
+    assert drawn[-1] == 1  # such long entries stand one below the other
+    with pytest.raises(ConfigError, match="keys"):
+        StudyFigure(table="points", x="policy", y="speed", keys=("batch",))
 
 
 def test_inputs_are_put_in_and_asked_for(tmp_path):
@@ -126,5 +153,7 @@ def test_every_study_has_its_table_figure_and_paragraph(repository):
         with open(repository / "docs" / "studies" / "tables" / f"{name}.csv", newline="", encoding="utf-8") as file:
             columns = next(csv.reader(file))
         figure = runs.load_study(name).figure
-        assert {figure.x, *figure.y, *figure.beside, *figure.also} <= set(columns), name
+        assert {figure.x, *figure.y, *figure.drawn, *figure.beside, *figure.also} <= set(columns), name
+        for more in runs.load_study(name).tables:
+            assert (repository / "docs" / "studies" / "tables" / f"{name}_{more}.csv").is_file()
         assert name in (repository / "docs" / "artifact.md").read_text(encoding="utf-8")

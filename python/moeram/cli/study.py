@@ -43,7 +43,7 @@ def run_studies(
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes. [all cores]")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no tables.")] = False,
 ) -> None:
-    """Run studies: NAME.csv, NAME.png and NAME.yaml (where they come from) in a folder; points that are there are not run again."""
+    """Run studies: their tables (NAME.csv, NAME_*.csv), NAME.png and NAME.yaml (where they come from) in a folder; points that are there are not run again."""
     inputs = dict(_pair(text) for text in given or [])
     studies = [runs.load_study(name) for name in names or runs.study_names()]
     wanted = [study for study in studies if names or set(study.inputs) <= inputs.keys()]
@@ -51,7 +51,8 @@ def run_studies(
     if unknown:
         raise ConfigError(f"--input {unknown[0]}: none of these studies asks for it")
     for study in wanted if compare is not None else ():
-        _require_expected(compare / f"{study.name}.csv")
+        for name in (study.name, *(f"{study.name}_{one}" for one in study.tables)):
+            _require_expected(compare / f"{name}.csv")
     console, different = output(), 0
     hashes = {paper: load_assumptions(paper).hash for paper in papers()}
     for study in wanted:
@@ -61,13 +62,13 @@ def run_studies(
                 study, folder / "points", moeram.__version__, inputs=own, workers=workers,
                 progress=lambda done, total, failed, name=study.name, update=update: update(done, total, name),
             )  # fmt: skip
-        table, _ = runs.write_study(result, folder, moeram.__version__, hashes)
+        tables, _ = runs.write_study(result, folder, moeram.__version__, hashes)
         with whole_file(folder / f"{study.name}.png") as partial, open(partial, "wb") as file:
             report.study_figure(result.table, study.figure, file, title=study.description)
         if not quiet:
             show_table(console, _shown(result.table), f"{study.name}: {study.question}")
-        console.print(f"{study.name}: {len(result.sweep.outcomes)} points, {result.sweep.wall_time_s:.1f} s, {table}", highlight=False)
-        if compare is not None:
+        console.print(f"{study.name}: {len(result.sweep.outcomes)} points, {result.sweep.wall_time_s:.1f} s, {tables[0]}", highlight=False)
+        for table in tables if compare is not None else ():
             different += _show_differences(table, compare / table.name, tolerance)
     for paper, found in hashes.items():
         console.print(f"assumptions of {paper}: sha256 {found}", highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PANEL_INCHES = (2.6, 2.3)
 _WIDE = 15.0  # an axis whose ends are this far apart is logarithmic
 _MOST_PANELS_A_ROW = 3
+_HANDLE_INCHES, _LETTER_INCHES = 0.45, 0.042  # of an entry of the legend
 _MOST_TICKS = 8
 
 
@@ -28,7 +29,7 @@ class Drawn(Protocol):
     """What to draw, see `runs.studies.StudyFigure`."""
 
     x: str
-    y: tuple[str, ...]
+    drawn: tuple[str, ...]
     lines: str | None
     panels: str | None
     beside: tuple[str, ...]
@@ -38,6 +39,7 @@ class Drawn(Protocol):
     from_zero: bool
     log_y: bool
     given: dict[str, tuple[float, ...]]
+    names: dict[str, str]
 
 
 def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "") -> None:
@@ -59,15 +61,15 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
             continue
         _draw(axes, table if panels[place] is None else table.where(**{drawn.panels: panels[place]}), drawn, lines)
         if panels[place] is not None:
-            axes.set_title(_named(drawn.panels, panels[place]), fontsize=7)
+            axes.set_title(_named(drawn, drawn.panels, panels[place]), fontsize=7)
     for axes in grid[:, 0]:
-        axes.set_ylabel(drawn.y_label or ", ".join(drawn.y), fontsize=7)
+        axes.set_ylabel(drawn.y_label or ", ".join(drawn.drawn), fontsize=7)
     handles: dict[str, Any] = {}
     for axes in grid.flat:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=2 + (columns > 1), fontsize=6, frameon=False
-    )
+    entry_inches = _HANDLE_INCHES + _LETTER_INCHES * max(map(len, handles))
+    beside = max(min(int(figure.get_figwidth() / entry_inches), 2 + (columns > 1)), 1)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=beside, fontsize=6, frameon=False)
     if title:
         figure.suptitle(textwrap.fill(title, round(16 * figure.get_figwidth())), fontsize=8)
     figure.savefig(path, metadata={"Software": None})
@@ -75,7 +77,7 @@ def study_figure(table: Table, drawn: Drawn, path: str | Path, *, title: str = "
 
 def _draw(axes: Axes, table: Table, drawn: Drawn, lines: Sequence[Any]) -> None:
     """Draw one panel; a line has the same colour and marker in all of them."""
-    pairs = [(line, name) for line in lines for name in drawn.y]
+    pairs = [(line, name) for line in lines for name in drawn.drawn]
     if len(pairs) > len(COLOURS) * len(MARKERS):
         raise ConfigError(f"{len(pairs)} lines in a figure, allowed: at most {len(COLOURS) * len(MARKERS)}")
     places = ordered(table[drawn.x])
@@ -85,7 +87,7 @@ def _draw(axes: Axes, table: Table, drawn: Drawn, lines: Sequence[Any]) -> None:
         if not len(of_line):
             continue
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) + index % len(MARKERS) - len(MARKERS)]
-        words = [*([] if line is None else [_named(drawn.lines, line)]), *([name] if len(drawn.y) > 1 else [])]
+        words = [*([] if line is None else [_named(drawn, drawn.lines, line)]), *([drawn.names.get(name, name)] if len(drawn.drawn) > 1 else [])]
         x, order = _places(of_line, drawn.x, places, numbers)
         interval = f"{name}_ci95"
         spread = np.nan_to_num(of_line[interval].astype(float))[order] if interval in of_line.columns else None
@@ -93,14 +95,14 @@ def _draw(axes: Axes, table: Table, drawn: Drawn, lines: Sequence[Any]) -> None:
             x = [place + 0.12 * (index - (len(pairs) - 1) / 2) for place in x]
         axes.errorbar(
             x, of_line[name].astype(float)[order], yerr=spread, color=colour, marker=marker, ms=3, lw=1, ls="-" if numbers else "", capsize=1.5, elinewidth=0.7,
-            label=", ".join(words) or name,
+            label=", ".join(words) or drawn.names.get(name, name),
         )  # fmt: skip
-        if name == drawn.y[0]:
-            _draw_beside(axes, of_line, drawn, x, order, colour if drawn.lines else "#666666", _named(drawn.lines, line))
+        if name == drawn.drawn[0]:
+            _draw_beside(axes, of_line, drawn, x, order, colour if drawn.lines else "#666666", _named(drawn, drawn.lines, line))
     for label, values in drawn.given.items():
         axes.plot(places if numbers else range(len(places)), values, color="#666666", ls=":", lw=1, label=label)
     if not numbers:
-        axes.set_xticks(range(len(places)), [_short(value) for value in places], rotation=25, ha="right")
+        axes.set_xticks(range(len(places)), [drawn.names.get(str(value), _short(value)) for value in places], rotation=25, ha="right")
     elif min(places) > 0 and max(places) / min(places) >= _WIDE:
         axes.set_xscale("log", base=2)
         axes.set_xticks(places, [f"{value:g}" for value in places])
@@ -122,7 +124,8 @@ def _draw_beside(axes: Axes, table: Table, drawn: Drawn, x: Any, order: Any, col
     for index, name in enumerate(drawn.beside):
         values = table[name].astype(float)[order]
         if any(math.isfinite(value) for value in values):
-            label = f"{name}, {line}" if drawn.lines else name
+            words = drawn.names.get(name, name)
+            label = f"{line}, {words}" if drawn.lines else words
             axes.plot(x, values, color=colour, ls=("--", ":", "-.")[index % 3], lw=0.9, label=label)
 
 
@@ -132,11 +135,11 @@ def _places(table: Table, key: str, places: Sequence[Any], numbers: bool) -> tup
     return [values[row] if numbers else places.index(values[row]) for row in order], order
 
 
-def _named(key: str | None, value: Any) -> str:
+def _named(drawn: Drawn, key: str | None, value: Any) -> str:
     """Return a value as text; a number says of what."""
-    if key is None or isinstance(value, str):
-        return _short(value)
-    return f"{key.rsplit('.', 1)[-1].replace('_', ' ')} {_short(value)}"
+    if isinstance(value, str) or key is None:
+        return drawn.names.get(str(value), _short(value))
+    return drawn.names.get(key, f"{key.rsplit('.', 1)[-1].replace('_', ' ')} {{}}").replace("{}", _short(value))
 
 
 def _short(value: Any) -> str:

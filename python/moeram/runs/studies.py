@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.options import existing_path
 from moeram.files import whole_file
+from moeram.hardware.priced import FIDELITIES
 from moeram.metrics import Table
 from moeram.options import Options, build, config_names, dump_yaml, load_config
 from moeram.runs.joined import joined_table
@@ -23,7 +25,7 @@ from moeram.runs.points import Sweep
 from moeram.runs.sweep import SweepProgress, SweepResult, run_sweep
 
 _INPUT = re.compile(r"\$\{(\w+)\}")
-_CI = "_ci95"
+_CI, RELATIVE = "_ci95", "_relative"
 _LABELS = ("fidelity", "routing_fidelity")
 
 
@@ -31,51 +33,80 @@ def _words(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-class StudyFigure(Options):
-    """What is drawn of one table of the sweep, and so what the study's own table holds.
+class StudyTable(Options):
+    """Numbers of a study, of one table of the sweep's points.
 
-    where: column -> value, the rows to take. x: the column below. y: columns drawn as lines (COLUMN_ci95 becomes its interval). lines:
-    a column whose every value has a line of its own. panels: a column whose every value has axes of its own. beside: columns of closed
-    forms, drawn dashed. relative_to: column -> value, the row that every y is divided by. shared_y: panels have one scale. also:
-    columns that the study's table has and the figure has not. given: label -> a value for each distinct x, a closed form of the text's, drawn dotted.
+    where: column -> value, the rows to take. keys: columns that tell the rows apart. y: columns of results (COLUMN_ci95 comes with them).
+    relative_to: column -> value, the row that every y is divided by, as COLUMN_relative. also: further columns.
     """
 
     table: str
     where: dict[str, Any] = Field(default_factory=dict)
-    x: str
+    keys: tuple[str, ...] = ()
     y: Annotated[tuple[str, ...], BeforeValidator(_words)]
+    relative_to: dict[str, Any] = Field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+
+class StudyFigure(StudyTable):
+    """What is drawn, and so what the study's first table holds.
+
+    x: the column below. y: drawn as lines, relative where they are relative to something. lines: a column whose every value has a line of its
+    own. panels: a column whose every value has axes of its own. beside: columns of closed forms, drawn dashed. shared_y: panels have one
+    scale. given: label -> a value for each distinct x, a closed form of the text's, drawn dotted. names: column or value -> words for the
+    legend; of a column with numbers, {} stands for the number.
+    """
+
+    x: str
     lines: str | None = None
     panels: str | None = None
     beside: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
-    relative_to: dict[str, Any] = Field(default_factory=dict)
     x_label: str = ""
     y_label: str = ""
     shared_y: bool = True
     from_zero: bool = False
     log_y: bool = False
-    also: tuple[str, ...] = ()
     given: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    names: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keys_are_drawn(self) -> StudyFigure:
+        if self.keys:
+            raise ValueError("keys: a figure's are panels, lines and x")
+        return self
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The columns of `y` as they are drawn."""
+        return tuple(f"{name}{RELATIVE}" for name in self.y) if self.relative_to else self.y
 
 
 class Study(Sweep):
     """A study; see `Sweep` for what is run.
 
-    question: what it asks. inputs: name -> what the user must give; ${name} stands for its path in the sweep's values.
+    question: what it asks. inputs: name -> what the user must give; ${name} stands for its path in the sweep's values. tables: name ->
+    numbers that the text has beside the figure's, written as STUDY_NAME.csv.
     """
 
     question: str
     inputs: dict[str, str] = Field(default_factory=dict)
     figure: StudyFigure
+    tables: dict[str, StudyTable] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """A study with the table of its figure; sweep: every table of every point."""
+    """A study with its tables by file name, that of the figure first; sweep: every table of every point."""
 
     study: Study
-    table: Table
+    tables: dict[str, Table]
     sweep: SweepResult
     inputs: dict[str, str]
+
+    @property
+    def table(self) -> Table:
+        """The table of the figure."""
+        return self.tables[self.study.name]
 
 
 def study_names() -> list[str]:
@@ -115,7 +146,9 @@ def run_study(
     if result.failed:
         first = next(outcome.error for outcome in result.outcomes if outcome.error)
         raise ConfigError(f"study {study.name}: {result.failed} of {len(result.outcomes)} points failed; the first: {first}")
-    return StudyResult(study=study, table=figure_table(result, study.figure), sweep=result, inputs=given)
+    tables = {study.name: study_table(result, study.figure)}
+    tables |= {f"{study.name}_{name}": study_table(result, one) for name, one in study.tables.items()}
+    return StudyResult(study=study, tables=tables, sweep=result, inputs=given)
 
 
 def build_sweep(study: Study, inputs: Mapping[str, str]) -> Sweep:
@@ -132,26 +165,43 @@ def build_sweep(study: Study, inputs: Mapping[str, str]) -> Sweep:
     return Sweep(**fields | {name: put(fields[name]) for name in ("fixed", "over", "points")})
 
 
-def figure_table(result: SweepResult, figure: StudyFigure) -> Table:
-    """Return the rows and columns that a figure shows.
+def study_table(result: SweepResult, wanted: StudyTable) -> Table:
+    """Return the rows and columns that a study asks for.
 
     Raises:
         ConfigError: a column that the table does not have, or no row to be relative to.
     """
-    whole = joined_table(result, figure.table)
-    taken = whole.where(**figure.where) if figure.where else whole
+    whole = joined_table(result, wanted.table)
+    if wanted.table == "throughput":
+        whole = _with_every_label(result, whole)
+    taken = whole.where(**wanted.where) if wanted.where else whole
     if not len(taken):
-        raise ConfigError(f"table {figure.table}: no row has {figure.where}")
-    keys = [key for key in (figure.panels, figure.lines, figure.x) if key]
-    intervals = [f"{name}{_CI}" for name in figure.y if f"{name}{_CI}" in taken.columns]
+        raise ConfigError(f"table {wanted.table}: no row has {wanted.where}")
+    keys, beside = list(wanted.keys), ()
+    if isinstance(wanted, StudyFigure):
+        keys, beside = [key for key in (wanted.panels, wanted.lines, wanted.x) if key], wanted.beside
+    intervals = [f"{name}{_CI}" for name in wanted.y if f"{name}{_CI}" in taken.columns]
     labels = [name for name in _LABELS if name in taken.columns]
-    columns = {name: taken[name] for name in dict.fromkeys([*keys, *figure.y, *intervals, *figure.beside, *figure.also, *labels])}
-    if figure.relative_to:
-        reference = _reference_rows(taken, keys, figure.relative_to)
-        for name in (*figure.y, *intervals):
-            below = taken[name.removesuffix(_CI)].astype(float)[reference]
-            columns[name] = taken[name].astype(float) / below
-    return Table(figure.table, columns)
+    columns = {name: taken[name] for name in dict.fromkeys([*keys, *wanted.y, *intervals])}
+    if wanted.relative_to:
+        reference = _reference_rows(taken, keys, wanted.relative_to)
+        for name in wanted.y:
+            below = taken[name].astype(float)[reference]
+            columns[f"{name}{RELATIVE}"] = taken[name].astype(float) / below
+            if f"{name}{_CI}" in taken.columns:
+                columns[f"{name}{RELATIVE}{_CI}"] = taken[f"{name}{_CI}"].astype(float) / below
+    columns |= {name: taken[name] for name in (*beside, *wanted.also, *labels)}
+    return Table(wanted.table, columns)
+
+
+def _with_every_label(result: SweepResult, throughput: Table) -> Table:
+    """Return the throughput of serving runs, one row each, with the labels of all their parts; its own is the least sure of them."""
+    found = []
+    for outcome in result.outcomes:
+        labels = set(result.store.get(str(outcome.key)).tables["fidelity"]["fidelity"].tolist())
+        found.append(" + ".join(sorted(labels, key=FIDELITIES.index)))
+    columns = {name: throughput[name] for name in throughput.columns}
+    return Table(throughput.name, columns | {"fidelity": np.array(found, dtype=object)}, throughput.units)
 
 
 def _reference_rows(table: Table, keys: list[str], wanted: Mapping[str, Any]) -> list[int]:
@@ -170,15 +220,16 @@ def _reference_rows(table: Table, keys: list[str], wanted: Mapping[str, Any]) ->
 
 def write_study(
     result: StudyResult, folder: Path, version: str, assumptions_sha256: Mapping[str, str]
-) -> tuple[Path, Path]:
-    """Write NAME.csv, the table of the figure, and NAME.yaml, where it comes from; return their paths.
+) -> tuple[list[Path], Path]:
+    """Write every table as NAME.csv, and NAME.yaml, where they come from; return their paths.
 
     assumptions_sha256: paper -> hash of the nominal assumptions about it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    study, table = result.study, folder / f"{result.study.name}.csv"
-    with whole_file(table) as partial:
-        result.table.to_csv(partial)
+    study, paths = result.study, [folder / f"{name}.csv" for name in result.tables]
+    for path, table in zip(paths, result.tables.values(), strict=True):
+        with whole_file(path) as partial:
+            table.to_csv(partial)
     about = {
         "study": study.name,
         "question": study.question,
@@ -191,7 +242,7 @@ def write_study(
     origin = folder / f"{study.name}.yaml"
     with whole_file(origin) as partial:
         partial.write_text(dump_yaml(about), encoding="utf-8")
-    return table, origin
+    return paths, origin
 
 
 def differences(table: Path, expected: Path, *, relative: float = 1e-6) -> list[str]:
