@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from moeram.errors import ConfigError
+from moeram.errors import ConfigError, MoeramError
 from moeram.experiment import load_serving, run_serving
 from moeram.hardware import load_system
 from moeram.runs.points import read_sweep
@@ -124,7 +124,7 @@ def test_tables_of_another_gpu_are_refused(tmp_path, device, message):
     ],
 )
 def test_what_joins_several_gpus_is_refused_for_one(system, values, key):
-    with pytest.raises(ConfigError, match=rf"^system_values\.{key}: {key}: given, but .* has one GPU"):
+    with pytest.raises(ConfigError, match=rf"^system_values\.{key}: given, but .* has one GPU"):
         load_serving_system(system, values)
 
 
@@ -145,8 +145,8 @@ def test_a_file_of_one_gpu_is_held_to_what_it_says_itself(tmp_path):
         ({"links": {"topologie": "ring"}}, "system_values.links.topologie: unknown key; did you mean 'topology'?"),
         ({"gpu_pim": {"dense": "shared"}}, "system_values.gpu_pim.dense: given 'shared'; did you mean 'sharded'?"),
         ({"gpus": 0}, "system_values.gpus: given 0, allowed: at least 1"),
-        ({"gpu": "b2000"}, "did you mean 'b200'"),
-        ({"memory": "hbm3e_pin"}, "did you mean 'hbm3e_pim'"),
+        ({"gpu": "b2000"}, "system_values.gpu: gpus: no config named 'b2000'; did you mean 'b200'"),
+        ({"memory": "hbm3e_pin"}, "system_values.memory: memories: no config named 'hbm3e_pin'; did you mean 'hbm3e_pim'"),
     ],
 )
 def test_wrong_values_of_a_system_are_named_by_the_users_key(values, message):
@@ -175,3 +175,18 @@ def test_experts_of_computing_memory_are_not_dealt_anew(option):
 def test_wrong_values_of_hardware_are_named_by_the_users_key():
     with pytest.raises(ConfigError, match=r"hardware_values.device.tierz: unknown key; did you mean 'tiers'"):
         load_system("stratum_s", {"device": {"tierz": 3}})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("qwen3_sieve", {"requests.prompt_tokens": 10**8}, "request 0 needs keys and values of 100000128 tokens, the memory has room for 4"),
+        ("mixtral_stratum_l", {"placement.context_tokens": 10}, "placement.context_tokens"),
+        ("mixtral_h100_x2", {"system": "h100_x1"}, "mixtral-8x7b needs .*more GPUs"),
+        ("qwen3_sieve", {"system": "b200_pim_x2"}, "system: given 'b200_pim_x2': .*did you mean 'b200_pim_x"),
+        ("qwen3_sieve", {"schedule.policy": "seive"}, "schedule.policy.*did you mean 'sieve'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_or_has_no_name_is_said_with_its_key(name, values, message):
+    with pytest.raises(MoeramError, match=message):
+        run_serving(load_serving(name, values=values))

@@ -43,7 +43,7 @@ from moeram.model import MoEModel
 from moeram.placement import PlacementInput, place_rows, row_budget
 from moeram.routing import RoutingSource
 from moeram.schedule import make_schedule
-from moeram.serving import Requests, ServingRecord, StepPricer, poisson_requests, read_requests, serve
+from moeram.serving import Requests, ServingRecord, StepPricer, check_room, poisson_requests, read_requests, serve
 from moeram.serving.pricing import GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
 from moeram.serving.pricing.gpu_pim import check_layouts
 from moeram.serving.system import ServingSystem, load_serving_system
@@ -93,6 +93,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     check_interval(experiment.every_ms, float(requests.arrival_ps[-1] - requests.arrival_ps[0]))
     pricer = make_pricer(experiment, model, system, source)
     _check_cost(experiment, system)
+    check_room(requests, pricer)
     limits = experiment.limits
     check_limits(experiment, requests, make_pricer(experiment, model, system, source))
     record = serve(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from moeram.errors import ConfigError, did_you_mean
-from moeram.options.tree import Key, Tree, dotted, tree_of
+from moeram.options.tree import Key, Tree, tree_of
 
 OptionsT = TypeVar("OptionsT", bound="Options")
 
@@ -82,8 +82,7 @@ def _complaint(options: type[Options], tree: Tree, item: Any) -> str:
         message = str(context["error"])
     else:
         message = f"{given}, allowed: {words.format(**context) if words else item['msg']}"
-    origin, name = tree.origin(key), dotted(key)
-    return f"{origin}: {message}" if origin == f"-p {name}" or origin.endswith(f"_values.{name}") else f"{origin}: {name}: {message}"
+    return f"{tree.place(key)}: {message}"
 
 
 _WORDING = {

@@ -36,6 +36,11 @@ class Tree:
                 return self.origins[key[:length]]
         return "configuration"
 
+    def place(self, key: Key) -> str:
+        """Return origin and name of a key for a message: "file:line: a.b", or "-p a.b" where the origin says the key."""
+        origin, name = self.origin(key), dotted(key)
+        return origin if origin == f"-p {name}" or origin.endswith(f"_values.{name}") else f"{origin}: {name}"
+
 
 def tree_of(value: Any, origin: str) -> Tree:
     """Return a tree for plain values that come from Python; every complaint names `origin`."""

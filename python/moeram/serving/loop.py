@@ -37,7 +37,7 @@ def serve(
         CapacityError: a request that can never fit the cache. EngineError: a step without progress.
     """
     need_tokens = requests.prompt_tokens + requests.output_tokens
-    _check_room(need_tokens, pricer.kv_capacity_tokens)
+    check_room(requests, pricer)
     rng = np.random.default_rng([seed, 0])
     batch, recorder, queue = Batch(requests), Recorder(requests, pricer.peaks), _Queue(requests, need_tokens, options, ttft_limit_ms)
     finished, now_ps = 0, 0
@@ -121,10 +121,17 @@ def _produced(step: Step, options: BatchingOptions, rng: np.random.Generator) ->
     return 1 + np.cumprod(right, axis=1).sum(axis=1)
 
 
-def _check_room(need_tokens: NDArray[np.int64], capacity_tokens: int) -> None:
+def check_room(requests: Requests, pricer: StepPricer) -> None:
+    """Refuse requests whose keys and values can never fit.
+
+    Raises:
+        CapacityError: names the largest.
+    """
+    need_tokens = requests.prompt_tokens + requests.output_tokens
     largest = int(np.argmax(need_tokens))
-    if need_tokens[largest] > capacity_tokens:
+    if need_tokens[largest] > pricer.kv_capacity_tokens:
         raise CapacityError(
-            f"request {largest} needs keys and values of {need_tokens[largest]} tokens, the memory has room for {capacity_tokens}; "
-            "cap the lengths or take a larger system"
+            f"request {largest} needs keys and values of {need_tokens[largest]} tokens, the memory has room for {pricer.kv_capacity_tokens}; "
+            "cap requests.prompt_tokens and requests.output_tokens, take a larger system or, near memory, reserve more "
+            "(placement.kv_requests, placement.context_tokens)"
         )

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from moeram.errors import ConfigError
 from moeram.hardware.gpu import Gpu, load_gpu
 from moeram.hardware.network import Mode, Network, Topology
-from moeram.options import Options, Tree, build, config_names, config_path, dotted, load_config, overlay, tree_of_values
+from moeram.options import Options, Tree, build, config_names, config_path, load_config, overlay, tree_of_values
 from moeram.options.tree import Key
 from moeram.serving.pricing import GpuPimOptions, NearMemoryOptions
 from moeram.units import GbPerS, Ns, PjPerBit
@@ -111,19 +111,34 @@ def load_serving_system(name_or_path: str | Path, values: Mapping[str, Any] | No
     Raises:
         ConfigError: no such config (names the nearest), unknown keys, wrong units; all complaints at once.
     """
-    tree = load_config("systems", name_or_path)
+    tree, file = load_config("systems", name_or_path), str(config_path("systems", name_or_path))
+    if values:
+        tree = overlay(tree, tree_of_values(dict(values), _VALUES))
+    system = build(ServingSystem, tree)
+    _check_names(system, tree)
+    _check_one_gpu(system, tree, file)
     if not values:
-        return _used(build(ServingSystem, tree), tree, str(config_path("systems", name_or_path)))
-    tree = overlay(tree, tree_of_values(dict(values), _VALUES))
-    system = _used(build(ServingSystem, tree), tree, str(config_path("systems", name_or_path)))
+        return system
     changed = f"{system.description}, changed: {', '.join(sorted(values))}"
     return system if "in_paper" in values else system.model_copy(update={"in_paper": False, "description": changed})
 
 
-def _used(system: ServingSystem, tree: Tree, file: str) -> ServingSystem:
-    """Return the system unless it has one GPU and, written where their number is or above, what several would need."""
+def _check_names(system: ServingSystem, tree: Tree) -> None:
+    """Refuse a GPU or memory that no config has, by the key that names it."""
+    named = {"gpu": ("gpus", system.gpu)}
+    if system.memory is not None:
+        named["memory"] = ("memories" if system.kind == "gpu_pim" else "hardware", system.memory)
+    for key, (kind, name) in named.items():
+        try:
+            config_path(kind, name)
+        except ConfigError as error:
+            raise ConfigError(f"{tree.place((key,))}: {error}") from None
+
+
+def _check_one_gpu(system: ServingSystem, tree: Tree, file: str) -> None:
+    """Refuse what only several GPUs need, of a system with one, where it is written beside their number or above it."""
     if system.gpus > 1:
-        return system
+        return
 
     def layer(key: Key) -> int:
         origin = tree.origin(key)
@@ -132,9 +147,7 @@ def _used(system: ServingSystem, tree: Tree, file: str) -> ServingSystem:
     for key, default in _OF_SEVERAL.items():
         value = functools.reduce(getattr, key, system)
         if value != default and layer(key) >= layer(("gpus",)):
-            message = f"{dotted(key)}: given, but {system.name} has one GPU, which it changes nothing for; allowed: with gpus above 1"
-            raise ConfigError(f"{tree.origin(key)}: {message}")
-    return system
+            raise ConfigError(f"{tree.place(key)}: given, but {system.name} has one GPU, for which it changes nothing; allowed: with gpus above 1")
 
 
 def serving_system_names() -> list[str]:

@@ -52,7 +52,8 @@ class GpuPricer:
         room = self.gpus * cost.gpu.capacity_bytes - model.weight_bytes
         if room <= 0:
             raise CapacityError(
-                f"{model.name} needs {model.weight_bytes} bytes, {self.gpus} x {cost.gpu.name} have {self.gpus * cost.gpu.capacity_bytes}"
+                f"{model.name} needs {model.weight_bytes} bytes, {self.gpus} x {cost.gpu.name} have "
+                f"{self.gpus * cost.gpu.capacity_bytes}; take another system, more GPUs (system_values.gpus) or smaller formats (precision)"
             )
         self.kv_capacity_tokens = room // max(model.kv_bytes_per_token, 1)
         self.peaks = Peaks(
