@@ -6,7 +6,12 @@ import re
 import subprocess
 import sys
 
+from typer.testing import CliRunner
+
+from moeram.cli.main import app
 from moeram.hardware.cycle import load_core
+from moeram.repro.result import recorded_outcomes
+from moeram.repro.targets import OUTCOMES
 
 
 def test_the_readme_s_python(repository, tmp_path):
@@ -17,6 +22,29 @@ def test_the_readme_s_python(repository, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "topic_aware  batch  8:" in done.stdout
     assert (tmp_path / "decomposition.csv").read_text().startswith("batch,layers,occupancy,")
+
+
+def test_the_readme_s_output(repository, tmp_path):
+    """Every line that the README shows of the command is a line of it; what it leaves out is marked by dots."""
+    shown = re.findall(r"```text\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    result = CliRunner().invoke(app, ["run", "quickstart", "-o", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    printed = [line.strip() for line in result.output.splitlines()]
+    lines = [line.strip() for line in shown.splitlines() if line.strip() and line.strip() != "..."]
+    assert len(lines) > 15 and not [line for line in lines if line not in printed]
+
+
+def test_the_readme_s_outcomes_are_the_recorded_ones(repository):
+    """The counts of the trust table and of docs/repro.md."""
+    readme, repro = ((repository / name).read_text(encoding="utf-8") for name in ("README.md", "docs/repro.md"))
+    for paper in ("stratum", "sieve"):
+        found = [outcome for values in recorded_outcomes(paper).outcomes.values() for outcome in values.values()]
+        counts = [found.count(outcome) for outcome in OUTCOMES]
+        assert sum(counts) == len(found)
+        row = next(line for line in readme.splitlines() if f"all published values of {paper.title()} ({len(found)})" in line)
+        said = re.fullmatch(r".*\| (\d+) predicted\D*?(?:\(.*?\))?, (\d+) only.*?, (\d+) contradicted, (\d+) not testable \|", row)
+        assert said and [int(number) for number in said.groups()] == counts
+        assert f"| {paper.title()} | {' | '.join(map(str, counts))} |" in repro
 
 
 def test_benchmarks_run(repository, tmp_path):

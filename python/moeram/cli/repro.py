@@ -60,6 +60,8 @@ def repro_command(
     console = results_console()
     if not quiet:
         _show(console, result)
+    console.print(f"assumptions: sha256 {result.assumptions_sha256}", highlight=False, soft_wrap=True)
+    console.print(f"targets: sha256 {result.targets_sha256}", highlight=False, soft_wrap=True)
     console.print(f"results: {folder}", highlight=False, markup=False, soft_wrap=True)
     if record:
         with whole_file(record) as partial:
@@ -117,7 +119,7 @@ def routing_paths(texts: list[str] | None) -> dict[str, str]:
 
 def _show(console: Console, result: repro.Reproduction) -> None:
     table = Table(title=f"{result.paper}: published and ours")
-    for name in ("target", "value", "published", "ours", "over the ranges", "bound", "outcome"):
+    for name in ("target", "value", "published", "ours", "over the ranges", "bound", "fidelity", "outcome"):
         table.add_column(name, overflow="fold")
     for row in result.rows:
         trend = isinstance(row.published, bool)
@@ -128,13 +130,11 @@ def _show(console: Console, result: repro.Reproduction) -> None:
         )
         outcome = f"{row.outcome}: {row.sub_range}" if row.sub_range else row.outcome
         table.add_row(
-            row.target, row.value, repro.number(row.published), repro.number(row.ours), span, repro.number(row.bound), outcome
+            row.target, row.value, repro.number(row.published), repro.number(row.ours), span, repro.number(row.bound), row.fidelity, outcome
         )  # fmt: skip
     console.print(table)
     _show_readings(console, result)
     _show_beside(console, result)
-    console.print(f"assumptions: sha256 {result.assumptions_sha256}", highlight=False, soft_wrap=True)
-    console.print(f"targets: sha256 {result.targets_sha256}", highlight=False, soft_wrap=True)
     models = ", ".join(model for model, _ in result.routing)
     console.print(f"routing: {f'recorded for {models}, else ' if models else ''}seeded generators", highlight=False)
     console.print(
