@@ -115,7 +115,7 @@ def _show_structural(console: Console, result: Reproduction) -> None:
         console.print(table)
         beyond = [one for one in dict.fromkeys(row.target for row in result.rows) if one not in {row.target for row in rows}]
         if beyond:
-            console.print(f"{', '.join(beyond)}: computed without the time of a layer, the only thing that {reading.assumption} enters", highlight=False)
+            console.print(f"{', '.join(beyond)}: computed without the time of a layer and what schedules learn of it, which is all that {reading.assumption} enters", highlight=False)
 
 
 def _table(loaded: Assumptions, reasons: bool) -> Table:

@@ -75,6 +75,6 @@ def evaluate(setting: Setting) -> dict[str, Found]:
 
 
 TARGET = Target(
-    id="R4", parameters=SYSTEM, readings=("measured",), evaluate=evaluate,
+    id="R4", parameters=SYSTEM, readings=("measured", "exclusive", "contended"), evaluate=evaluate,
     note="GPT-OSS on four GPUs, batches of 16, 64 and 256; observed times are those of the closed form, so that the table errs only on unseen counts",
 )  # fmt: skip
