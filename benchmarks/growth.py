@@ -62,6 +62,7 @@ def near_memory(batch: int, experts: int, chips: int = 1, *, reuse: bool) -> Cal
         result_row=30000,
         threads=1,
         reuse_identical_channels=reuse,
+        reuse_experts=reuse,
     )
     return lambda: cycle.run(work, system, options)
 

@@ -31,7 +31,7 @@ def work_of(layers: int) -> NmpWork:
 def seconds(layers: int, **options: object) -> tuple[float, int]:
     """Return the wall time and the commands of all channels."""
     shape = {"hidden_size": 2048, "intermediate_size": 1024, "bits_per_weight": 16, "bytes_per_activation": 2}
-    chosen = CycleOptions(**shape, result_row=32767, **{"threads": 1, "reuse_identical_channels": False, **options})
+    chosen = CycleOptions(**shape, result_row=32767, **{"threads": 1, "reuse_identical_channels": False, "reuse_experts": False, **options})
     begin = time.perf_counter()
     times = cycle.run(work_of(layers), load_system("stratum_s"), chosen)
     return time.perf_counter() - begin, int(sum(count.sum() for count in times.commands.values()))

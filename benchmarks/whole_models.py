@@ -62,10 +62,10 @@ def near_memory(name: str, routing: str | None = None, **values: Any) -> Callabl
         if routing is not None and folder is not None:
             source = {"routing.source": "trace", "routing.path": folder / routing}
         values_now = {"batch": BATCH, "samples": 1, "placements": "topic_aware", **source, **values}
-        values_now |= {"kernel_memo": reuse == "all", "reuse_identical_channels": reuse != "none"}
+        values_now |= {"kernel_memo": reuse == "all", "reuse_experts": reuse == "all", "reuse_identical_channels": reuse != "none"}
         experiment = load(name, values=values_now)
         # One step: a batch of the first topic.
-        topics = open_source(experiment.routing, load_model(experiment.model), seed=experiment.seed).topics[:1]
+        topics = open_source(experiment.routing, load_model(experiment.model), experiment.seed, memo=reuse == "all").topics[:1]
         experiment = load(name, values={**values_now, "topics": topics})
         begin, cpu = time.perf_counter(), time.process_time()
         record = run(experiment)
@@ -102,7 +102,7 @@ def gpu_memory(standard: str) -> StreamMemory:
 def expert_streams(experiment: Experiment, memory: StreamMemory) -> list[Stream]:
     """The weights of the experts that one batch activates, layer after layer, as they lie one after the other."""
     model = load_model(experiment.model)
-    source = open_source(experiment.routing, model, seed=experiment.seed)
+    source = open_source(experiment.routing, model, experiment.seed)
     draws = source.draw(0, BATCH, np.random.default_rng(experiment.seed))
     counts = tokens_per_expert(draws[None], model.experts)[0]
     layer, expert = np.nonzero(counts)
@@ -147,8 +147,9 @@ def sieve_on_b200(folder: Path | None, reuse: str) -> Measured:
     """
     wanted = load_serving("qwen3.5_sieve", values={"reuse": reuse == "all"})
     model, system = load_model(wanted.model), load_serving_system(wanted.system)
+    source = open_source(wanted.routing, model, wanted.seed, memo=wanted.reuse)
     begin, cpu = time.perf_counter(), time.process_time()
-    pricer = make_pricer(wanted, model, system, open_source(wanted.routing, model, wanted.seed))
+    pricer = make_pricer(wanted, model, system, source)
     requests, none = np.arange(BATCH * system.gpus), np.zeros(0, dtype=np.int64)
     priced = pricer.price(
         Step(

@@ -66,7 +66,7 @@ NearMemoryDevice make_device(const py::kwargs& given) {
     throw ConfigError("NmpConfig: rows is " + std::to_string(rows) + ", " + spec.standard + " has " +
                       std::to_string(spec.counts[static_cast<std::size_t>(spec.row_level)]));
   }
-  return {config, std::move(spec)};
+  return {config, std::move(spec), std::make_shared<ExpertMemo>()};
 }
 
 std::vector<LayerTask> make_layers(const Longs& begin, const Ints& expert, const Ints& first_row, const Ints& tokens, const Longs& batch) {
@@ -135,13 +135,21 @@ py::dict make_tables(const NearMemoryDevice& device, const std::vector<NmpLayerR
 }
 
 py::dict run_nmp(const NearMemoryDevice& device, const Longs& layer_begin, const Ints& expert, const Ints& first_row, const Ints& tokens,
-                 const Longs& batch, int threads, bool skip, bool reuse_identical_channels, const std::string& trace_dir) {
+                 const Longs& batch, int threads, bool skip, bool reuse_identical_channels, bool reuse_experts,
+                 const std::string& trace_dir) {
   const auto layers = make_layers(layer_begin, expert, first_row, tokens, batch);
   if (threads < 1) throw ConfigError("threads must be at least 1");
-  const NearMemoryRunOptions options{threads, skip, reuse_identical_channels, trace_dir};
-  return make_tables(device, run_interruptibly([&](const std::atomic<bool>* cancelled) {
-    return run_layers(device.spec, device.config, layers, options, cancelled);
+  const NearMemoryRunOptions options{threads, skip, reuse_identical_channels, reuse_experts ? device.experts.get() : nullptr, trace_dir};
+  EngineWork work;
+  py::dict out = make_tables(device, run_interruptibly([&](const std::atomic<bool>* cancelled) {
+    return run_layers(device.spec, device.config, layers, options, cancelled, &work);
   }));
+  py::dict engine;
+  engine["experts"] = work.experts;
+  engine["experts_simulated"] = work.experts_simulated;
+  engine["commands_simulated"] = work.commands_simulated;
+  out["engine"] = engine;
+  return out;
 }
 
 py::dict run_rows_of(const NearMemoryDevice& device, const Ints& row, const py::array_t<bool, py::array::c_style | py::array::forcecast>& write, bool skip) {
@@ -179,7 +187,7 @@ void bind_near_memory(py::module_& module) {
       });
   module.def("run_nmp", &run_nmp, py::arg("config"), py::arg("layer_begin"), py::arg("expert"), py::arg("first_row"), py::arg("tokens"),
              py::arg("batch"), py::kw_only(), py::arg("threads") = 1, py::arg("skip") = true, py::arg("reuse_identical_channels") = true,
-             py::arg("trace_dir") = "");
+             py::arg("reuse_experts") = true, py::arg("trace_dir") = "");
   module.def("run_rows", &run_rows_of, py::arg("config"), py::arg("row"), py::arg("write"), py::kw_only(), py::arg("skip") = true);
 }
 

@@ -30,6 +30,7 @@ def run_nmp(
     threads: int = 1,
     skip: bool = True,
     reuse_identical_channels: bool = True,
+    reuse_experts: bool = True,
     trace_dir: str = "",
 ) -> dict[str, Any]: ...
 def run_rows(

@@ -59,10 +59,48 @@ TEST(near_memory, "Are two runs, two threads, no skipping and all channels simul
   for (const auto& config : configs()) {
     const auto base = texts(config, {});
     CHECK(base == texts(config, {}));
-    CHECK(base == texts(config, {2, true, true, ""}));
-    CHECK(base == texts(config, {1, false, true, ""}));
-    CHECK(base == texts(config, {2, true, false, ""}));
+    CHECK(base == texts(config, {2, true, true, nullptr, ""}));
+    CHECK(base == texts(config, {1, false, true, nullptr, ""}));
+    CHECK(base == texts(config, {2, true, false, nullptr, ""}));
   }
+}
+
+TEST(near_memory, "Are experts that were seen before the same as simulated ones, in all channels or one, with much room or little?") {
+  for (const auto& config : configs()) {
+    const auto base = texts(config, {});
+    for (const std::size_t room : {std::size_t{1} << 26, std::size_t{20000}, std::size_t{0}}) {
+      for (const bool identical : {true, false}) {
+        ExpertMemo memo(room);
+        for (int run = 0; run < 3; ++run) CHECK(base == texts(config, {1 + run % 2, true, identical, &memo, ""}));
+      }
+    }
+  }
+}
+
+TEST(near_memory, "Is an expert known that ran before from the same state, and only then?") {
+  const NearMemoryConfig config = olmoe_on_stratum_s();
+  const Spec spec = resolve_device(config);
+  ExpertMemo memo;
+  const auto simulated = [&](const LayerTask& task) {
+    EngineWork work;
+    run_layers(spec, config, {task}, {1, true, true, &memo, ""}, nullptr, &work);
+    CHECK(work.experts == static_cast<std::int64_t>(task.experts.size()));
+    return work.experts_simulated;
+  };
+  LayerTask task;
+  task.batch = 8;
+  for (int e = 0; e < 10; ++e) task.experts.push_back({e, 12 * e, 1});
+  const auto first = simulated(task);
+  CHECK(first >= 1 && first <= 5);  // the first, some until nothing changes any more, and the last, behind which nothing is fetched
+  CHECK(simulated(task) == 0);
+  for (auto& expert : task.experts) expert.first_row += 1200;  // other rows of the same tier
+  CHECK(simulated(task) == 0);
+  task.experts[5].tokens = 2;
+  CHECK(simulated(task) >= 1);
+  task.experts[4].first_row = 28680;  // another tier
+  CHECK(simulated(task) >= 1);
+  task.experts[3].first_row = task.experts[6].first_row;  // the same rows twice
+  CHECK(simulated(task) == 10);
 }
 
 TEST(near_memory, "Does every row of every expert stand once in every channel's commands, in order?") {
@@ -70,7 +108,7 @@ TEST(near_memory, "Does every row of every expert stand once in every channel's 
   const Spec spec = resolve_device(config);
   const auto layout = layout_expert(config.shape);
   LayerTask task{{{4, 120, 3}, {9, 28680, 1}, {2, 0, 7}}, 8};
-  NmpLayer layer(spec, config.shape, config.unit, {config.result_row, true, 0}, layout);
+  NmpLayer layer({spec, config.shape, config.unit, {config.result_row, true, 0}, layout});
   std::vector<std::shared_ptr<Recorder>> recorders;
   for (int channel = 0; channel < 16; ++channel) {
     recorders.push_back(std::make_shared<Recorder>());
@@ -147,7 +185,7 @@ TEST(near_memory, "Is the first failing layer reported whatever the threads?") {
   tasks[3] = {{{0, 0, 100}}, 100};
   tasks[6] = {{}, 1};
   for (const int threads : {1, 2}) {
-    CHECK_THROWS(run_layers(resolve_device(config), config, tasks, {threads, true, true, ""}), CapacityError, "a batch of 100 tokens");
+    CHECK_THROWS(run_layers(resolve_device(config), config, tasks, {threads, true, true, nullptr, ""}), CapacityError, "a batch of 100 tokens");
   }
 }
 

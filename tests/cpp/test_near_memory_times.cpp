@@ -102,7 +102,7 @@ TEST(near_memory, "Does a row stream only once its latch is free?") {
   const NearMemoryConfig config = olmoe_on_stratum_s();
   const Spec spec = resolve_device(config);
   const auto layout = layout_expert(config.shape);
-  NmpLayer layer(spec, config.shape, config.unit, {config.result_row, true, 1}, layout);
+  NmpLayer layer({spec, config.shape, config.unit, {config.result_row, true, 1}, layout});
   const auto recorder = std::make_shared<Recorder>();
   layer.add_listener(0, recorder);
   layer.run(kOne);

@@ -50,10 +50,19 @@ def test_two_runs_and_two_threads_give_the_same_tables(reference):
 
 
 def test_simulating_every_channel_gives_the_same_tables(reference):
-    every = tables_of(reuse_identical_channels=False)
+    every = tables_of(reuse_identical_channels=False, reuse_experts=False)
     assert {row["fidelity"] for row in every["points"]} == {"cycle"}
     assert {row["fidelity"] for row in reference["points"]} == {"cycle-memo"}
     assert same(without_labels(reference), without_labels(every))
+
+
+def test_experts_that_were_seen_before_are_taken_from_there():
+    simulated = moeram.run("quickstart", **SMALL, kernel_memo=False, reuse_experts=False)
+    seen = moeram.run("quickstart", **SMALL, kernel_memo=False)
+    assert simulated.experts["simulated"] == simulated.experts["run"] == seen.experts["run"] > seen.experts["simulated"]
+    assert simulated.simulated_commands > seen.simulated_commands
+    for name, table in simulated.tables.items():
+        assert [list(map(str, row.values())) for row in table.rows()] == [list(map(str, row.values())) for row in seen[name].rows()]
 
 
 def test_the_kernel_memo_changes_nothing_but_labels(reference):

@@ -45,7 +45,8 @@ CHANGES: dict[str, tuple[object, dict[str, object]]] = {
     "overlap.reduce_scatter": (False, {}),
     "overlap.weighted_sum": (False, {}),
     # The same times, fewer of them simulated: another label.
-    "reuse_identical_channels": (False, {"kernel_memo": False}),
+    "reuse_identical_channels": (False, {"kernel_memo": False, "reuse_experts": False}),
+    "reuse_experts": (False, {"kernel_memo": False, "reuse_identical_channels": False}),
     "paper_gain": (9.0, {}),
 }
 NEVER_ALONE = {"routing.source", "routing.path", "routing.format"}

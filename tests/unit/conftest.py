@@ -37,7 +37,7 @@ class FakeCore:
         return SimpleNamespace(**settings, **facts, check_capacity=lambda batch, most_tokens: None)
 
     def run_nmp(self, config, layer_begin, expert, first_row, tokens, batch, **options):
-        assert set(options) == {"threads", "skip", "reuse_identical_channels", "trace_dir"}
+        assert set(options) == {"threads", "skip", "reuse_identical_channels", "reuse_experts", "trace_dir"}
         assert layer_begin.dtype == np.int64 and expert.dtype == first_row.dtype == tokens.dtype == np.int32
         self.calls.append(
             SimpleNamespace(config=config, layer_begin=layer_begin, expert=expert, batch=batch, **options)
@@ -66,6 +66,7 @@ class FakeCore:
             "commands": {"ACT": per_bank.sum(axis=1) * config.channels},
             "busy_ps": {name: tier_time.sum(axis=1) for name in RESOURCES},
             "weight_macs": macs,
+            "engine": {"commands_simulated": int(per_bank.sum()) * config.channels, "experts": len(expert), "experts_simulated": len(expert)},
         }
 
 

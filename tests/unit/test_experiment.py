@@ -129,9 +129,9 @@ def test_labels_and_notes(record, fake_core):
     assert set(record["points"]["fidelity"]) == {"cycle-memo"}
     assert (record.fidelity, record.routing_fidelity) == ("cycle-memo", "synthetic")
     assert any("synthetic routing" in note for note in record.notes)
-    other = moeram.run("quickstart", **SMALL, reuse_identical_channels=False, kernel_memo=False)
+    other = moeram.run("quickstart", **SMALL, reuse_identical_channels=False, reuse_experts=False, kernel_memo=False)
     assert set(other["points"]["fidelity"]) == {"cycle"}
-    assert not fake_core.calls[-1].reuse_identical_channels
+    assert not fake_core.calls[-1].reuse_identical_channels and not fake_core.calls[-1].reuse_experts
 
 
 def test_the_switches_reach_the_core(fake_core):

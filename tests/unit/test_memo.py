@@ -163,24 +163,51 @@ def test_keys_tell_values_and_their_order_apart():
 def test_layers_from_the_memo_equal_simulated_ones(programs, all_channels):
     work = layers_of(programs)
     options = replace(OPTIONS, reuse_identical_channels=not all_channels)
-    expected = cycle.run(work, SYSTEM, options)
+    expected = cycle.run(work, SYSTEM, replace(options, reuse_experts=False))
     memo = KernelMemo()
     assert equal(cycle.run(work, SYSTEM, options, memo), expected)
     assert equal(cycle.run(work, SYSTEM, options, memo), expected)
     assert memo.counts.memory_hits >= 1
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    most_tokens=st.sampled_from([1, 2, 16]),
+    overlap=st.booleans(),
+    latches=st.sampled_from([1, 2, 5]),
+    experts=st.sampled_from([4, 40]),
+)
+def test_single_experts_from_the_memo_equal_simulated_ones(seed, most_tokens, overlap, latches, experts):
+    rng = np.random.default_rng(seed)
+    # Rows of a layer never meet; some experts lie in two tiers (their rows begin at multiples of 12, tiers at those of 4096).
+    programs = [
+        [(int(place) * 12, int(rng.integers(1, most_tokens + 1))) for place in rng.permutation(2600)[:experts]] for _ in range(6)
+    ]
+    unit = SYSTEM.unit.model_copy(update={"row_latches": latches})
+    system = SYSTEM.model_copy(update={"unit": unit})
+    options = replace(OPTIONS, overlap_reduce_scatter=overlap, overlap_weighted_sum=overlap)
+    expected = cycle.run(layers_of(programs), system, replace(options, reuse_experts=False))
+    assert expected.engine["experts_simulated"] == expected.engine["experts"] == 6 * experts
+    cycle._core_configuration.cache_clear()  # single experts are kept with it
+    for _ in range(2):
+        found = cycle.run(layers_of(programs), system, options)
+        assert equal(found, expected)
+    assert found.engine["experts_simulated"] == 0
+
+
 def test_only_what_decides_a_layer_is_its_program(tmp_path):
     memo = KernelMemo(tmp_path)
     base = [[(0, 4), (24, 16)]]
-    cycle.run(layers_of(base), SYSTEM, OPTIONS, memo)
+    alone = replace(OPTIONS, reuse_experts=False)  # experts of other layers may be known
+    cycle.run(layers_of(base), SYSTEM, alone, memo)
     stored = memo.counts.stored
     # Other rows of the same tier, another expert: the same kernel. Within one call, equal layers are one.
     cycle.run(layers_of([[(48, 4), (100, 16)], *base, [(0, 4), (600, 16)]]), SYSTEM, OPTIONS, memo)
     assert memo.counts.stored == stored + 1  # the list of layers alone
     for other in ([[(4096, 4), (24, 16)]], [[(0, 5), (24, 16)]], [[(24, 16), (0, 4)]], [[(4090, 4), (24, 16)]]):
         before = memo.counts.simulated_commands
-        cycle.run(layers_of(other), SYSTEM, OPTIONS, memo)
+        cycle.run(layers_of(other), SYSTEM, alone, memo)
         assert memo.counts.simulated_commands > before
     before = memo.counts.simulated_commands
     cycle.run(layers_of(base, batch=17), SYSTEM, OPTIONS, memo)
@@ -229,7 +256,7 @@ def test_a_whole_olmoe_layer_is_the_same_with_every_reuse_on_and_off(tmp_path):
     work = layers_of(
         [[(int(row) * 12, int(count)) for row, count in zip(rng.permutation(64) * 40, tokens, strict=True)]]
     )
-    off = cycle.run(work, SYSTEM, replace(OPTIONS, reuse_identical_channels=False))
+    off = cycle.run(work, SYSTEM, replace(OPTIONS, reuse_identical_channels=False, reuse_experts=False))
     memo = KernelMemo(tmp_path)
     for _ in range(2):
         assert equal(cycle.run(work, SYSTEM, OPTIONS, memo), off)

@@ -36,7 +36,17 @@ void Frame::place(std::int64_t block, Address& address) const {
   address[static_cast<std::size_t>(spec_.row_level)] = static_cast<std::int32_t>(block);
 }
 
+// Rows outside the intervals keep numbers that no place has.
+std::int64_t Frame::name_of(std::int64_t row) const {
+  for (std::size_t i = 0; i < named_rows_.size(); ++i) {
+    const std::int64_t place = row - named_rows_[i];
+    if (place >= 0 && place < named_length_) return static_cast<std::int64_t>(i) * named_length_ + place;
+  }
+  return -2 - row;
+}
+
 std::int64_t Frame::row_label(int bank, std::int64_t row) const {
+  if (!named_rows_.empty()) return name_of(row);
   return wrap(row * banks_ + count_of_bank_[static_cast<std::size_t>(bank)] - origin_) / banks_;
 }
 
@@ -52,7 +62,10 @@ void Frame::label(const Address& address, std::vector<std::int64_t>& out) const 
   const std::int64_t label = ((count - origin_) % nodes + nodes) % nodes;
   out.insert(out.end(), {level, label});
   if (level <= spec_.bank_level) {
-    for (; level < static_cast<int>(spec_.levels.size()); ++level) out.push_back(address[static_cast<std::size_t>(level)]);
+    for (; level < static_cast<int>(spec_.levels.size()); ++level) {
+      const std::int32_t number = address[static_cast<std::size_t>(level)];
+      out.push_back(level == spec_.row_level && number >= 0 && !named_rows_.empty() ? name_of(number) : number);
+    }
     return;
   }
   const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "moeram/dram/spec.h"
@@ -30,6 +31,12 @@ class Frame {
   int node(int level, int label) const { return node_at(level, origin_ + label); }
   // How many times the stream comes by a bank before it reaches this row.
   std::int64_t row_label(int bank, std::int64_t row) const;
+  // From now on rows keep no numbers but places: in intervals of `length` rows from these on, laid end to end. For programs that only
+  // ask whether rows are the same and of which latency class they are, and whose intervals do not meet.
+  void name_rows(std::vector<std::int32_t> first_rows, std::int32_t length) {
+    named_rows_ = std::move(first_rows);
+    named_length_ = length;
+  }
   // An address in relative coordinates; wildcards stay.
   void label(const Address& address, std::vector<std::int64_t>& out) const;
 
@@ -38,6 +45,8 @@ class Frame {
     const auto& nodes = node_of_count_[static_cast<std::size_t>(level)];
     return nodes[static_cast<std::size_t>(count % static_cast<std::int64_t>(nodes.size()))];
   }
+
+  std::int64_t name_of(std::int64_t row) const;
 
   std::int64_t wrap(std::int64_t block) const { return (block % blocks_ + blocks_) % blocks_; }
 
@@ -49,6 +58,8 @@ class Frame {
   std::int64_t origin_ = 0;
   std::vector<std::vector<int>> node_of_count_;  // [level]
   std::vector<std::int64_t> count_of_bank_;
+  std::vector<std::int32_t> named_rows_;  // empty: rows keep their numbers
+  std::int32_t named_length_ = 0;
 };
 
 }  // namespace moeram

@@ -1,5 +1,7 @@
 #include "moeram/pim/nmp_channel.h"
 
+#include <algorithm>
+
 namespace moeram {
 
 NmpChannel::NmpChannel(const Spec& spec, int channel, const NmpShape& shape, const NmpUnitOptions& options,
@@ -32,6 +34,18 @@ void NmpChannel::run_expert(Cycle input_ready) {
     top_up();
     step();
   }
+}
+
+void NmpChannel::canonical(const Frame& frame, std::vector<std::int64_t>& out) const {
+  const Cycle now = controller().now();
+  const auto state = controller().canonical(frame);
+  out.insert(out.end(), state.begin(), state.end());
+  const auto latches = static_cast<std::int64_t>(latch_free_.size());
+  for (std::int64_t i = 0; i < latches; ++i) {
+    out.push_back(std::max<Cycle>(latch_free_[static_cast<std::size_t>((streamed_ + i) % latches)] - now, 0));
+  }
+  out.insert(out.end(), {sent_ - streamed_, static_cast<std::int64_t>(next_task_ - running_task_), static_cast<std::int64_t>(next_row_)});
+  unit_.canonical(now, out);
 }
 
 void NmpChannel::on_row(Cycle now, std::int32_t) {

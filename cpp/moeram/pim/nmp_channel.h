@@ -22,7 +22,11 @@ class NmpChannel : public RowPort {
   // Write `rows` whole rows from `first_row` once their data are ready; the cycle at which the last is in its row buffer.
   Cycle write_rows(std::int32_t first_row, int rows, Cycle data_ready);
 
+  // The state between two experts, relative to now; `frame` names the rows of this expert and those around it.
+  void canonical(const Frame& frame, std::vector<std::int64_t>& out) const;
+
   NmpUnit& unit() { return unit_; }
+  const NmpUnit& unit() const { return unit_; }
   std::int64_t mac_bytes_over_all_banks() const { return mac_bytes_; }
 
  private:

@@ -1,7 +1,6 @@
 #include "moeram/pim/nmp_layer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "moeram/base/errors.h"
 
@@ -15,17 +14,12 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 
 }  // namespace
 
-NmpLayer::NmpLayer(const Spec& spec, const NmpShape& shape, const NmpUnitOptions& unit, const NmpLayerOptions& options,
-                   const std::vector<std::vector<RowPiece>>& layout)
-    : spec_(spec), shape_(shape), unit_(unit), options_(options), rows_per_expert_(layout.size()), unit_cycle_(unit.clock_ps / spec.tck_ps) {
-  if (unit.clock_ps % spec.tck_ps != 0) {
-    throw ConfigError("the unit's clock of " + std::to_string(unit.clock_ps) + " ps is no whole multiple of " + spec.standard + "'s " +
-                      std::to_string(spec.tck_ps) + " ps");
-  }
-  mode_switch_ = to_cycles_up(unit.mode_switch_ns);
+NmpLayer::NmpLayer(const NmpLayerParts& parts)
+    : parts_(parts), ways_(parts.spec, parts.shape, parts.unit), frame_(parts.spec, parts.spec.bank_level) {
+  const auto& [spec, shape, unit, options, layout] = parts;
   const int channels = options.simulated_channels == 0 ? shape.channels : options.simulated_channels;
   for (int channel = 0; channel < channels; ++channel) {
-    channels_.push_back(std::make_unique<NmpChannel>(spec, channel, shape, unit_, layout, options.skip));
+    channels_.push_back(std::make_unique<NmpChannel>(spec, channel, shape, unit, layout, options.skip));
     Controller& controller = channels_.back()->controller();
     row_meters_.push_back(std::make_shared<RowMeter>(spec, controller.device()));
     controller.add_listener(row_meters_.back());
@@ -35,18 +29,6 @@ NmpLayer::NmpLayer(const Spec& spec, const NmpShape& shape, const NmpUnitOptions
 void NmpLayer::add_listener(int channel, std::shared_ptr<CommandListener> listener) {
   channels_.at(static_cast<std::size_t>(channel))->controller().add_listener(std::move(listener));
 }
-
-Cycle NmpLayer::to_cycles_up(double time_ns) const {
-  return static_cast<Cycle>(std::ceil(time_ns * 1000.0 / static_cast<double>(spec_.tck_ps) - 1e-9));
-}
-
-// Both collectives pass slices both ways around the ring: the farthest processing unit is half the ring away. A hop of a
-// step starts when the slice is complete (store and forward, aggregated on the fly in the reduce-scatter).
-Cycle NmpLayer::ring_cycles(std::int64_t slice_bytes) const {
-  return (shape_.channels / 2) * (ceil_div(slice_bytes, unit_.ring_bytes_per_cycle) + unit_.ring_hop_cycles) * unit_cycle_;
-}
-
-Cycle NmpLayer::link_cycles(std::int64_t bytes) const { return to_cycles_up(static_cast<double>(bytes) / unit_.channel_io_gb_per_s); }
 
 void check_capacity(const NmpShape& shape, const NmpUnitOptions& unit, std::int64_t batch, std::int64_t most) {
   const std::int64_t tile = most * kOutputsPerTile * kPsumBytes;
@@ -65,78 +47,105 @@ void check_capacity(const NmpShape& shape, const NmpUnitOptions& unit, std::int6
   }
 }
 
-Cycle NmpLayer::input_ready(const LayerTask& task, NmpLayerResult& result) const {
-  const std::int64_t slice = task.batch * shape_.hidden_slice() * shape_.bytes_per_activation;
-  if (unit_.overlap_all_gather) {
-    result.link_in = link_cycles(slice);
-    result.all_gather = ring_cycles(slice);
-  } else {
-    result.link_in = link_cycles(task.batch * shape_.hidden_size * shape_.bytes_per_activation);
-  }
-  return mode_switch_ + result.link_in + result.all_gather;
-}
-
-void NmpLayer::run_experts(const LayerTask& task, Cycle input, NmpLayerResult& result) {
-  for (const auto& expert : task.experts) {
-    Cycle done = 0;
-    for (auto& channel : channels_) {
-      channel->run_expert(input);
-      done = std::max(done, channel->unit().expert_done());
-    }
-    const Cycle ring = ring_cycles(expert.tokens * shape_.hidden_slice() * shape_.bytes_per_activation);
-    last_reduced_ = ring_.serve(done, ring);
-    result.reduce_scatter += ring;
-    for (auto& channel : channels_) channel->unit().add_weighted_sum(last_reduced_, expert.tokens);
-    if (!unit_.overlap_reduce_scatter) input = last_reduced_;
-  }
-}
-
-Cycle NmpLayer::finish(const LayerTask& task, NmpLayerResult& result) {
-  const std::int64_t bytes = task.batch * shape_.hidden_slice() * shape_.bytes_per_activation;
-  const auto rows = static_cast<int>(shape_.result_rows(task.batch));
-  Cycle end = 0;
-  for (auto& channel : channels_) {
-    const Cycle summed = channel->unit().finish_sums(unit_.overlap_weighted_sum ? 0 : last_reduced_);
-    end = std::max(end, channel->write_rows(options_.result_row, rows, summed));
-  }
-  result.link_out = link_cycles(bytes);
-  return end + mode_switch_ + result.link_out;
-}
-
-NmpLayerResult NmpLayer::run(const LayerTask& task) {
+void check_capacity(const NmpShape& shape, const NmpUnitOptions& unit, const LayerTask& task) {
   if (task.experts.empty()) throw EngineError("a layer without any active expert has nothing to run");
   std::int64_t most = 0;
   for (const auto& expert : task.experts) most = std::max<std::int64_t>(most, expert.tokens);
-  check_capacity(shape_, unit_, task.batch, most);
-  NmpLayerResult result;
-  for (auto& channel : channels_) {
-    channel->begin_at(mode_switch_);
-    for (const auto& expert : task.experts) channel->add_expert(expert);
-  }
-  run_experts(task, input_ready(task, result), result);
-  result.duration = finish(task, result);
-  collect(result);
-  return result;
+  check_capacity(shape, unit, task.batch, most);
 }
 
-void NmpLayer::collect(NmpLayerResult& result) {
-  const NmpUnit& unit = channels_[0]->unit();
-  result.tensor = unit.tensor().busy;
-  result.reducer = unit.reducer().busy;
-  result.weighted_sum = unit.weighted_sum_busy();
-  result.special_functions = unit.special_functions().busy - unit.weighted_sum_busy();
-  result.mac_bytes_over_all_banks = channels_[0]->mac_bytes_over_all_banks();
-  result.class_time = row_meters_[0]->class_time(channels_[0]->controller().now());
-  result.commands.assign(spec_.commands.size(), 0);
-  for (int channel = 0; channel < shape_.channels; ++channel) {
-    // A channel that was not simulated did what channel 0 did.
-    const auto source = static_cast<std::size_t>(channel) < channels_.size() ? static_cast<std::size_t>(channel) : 0;
-    const auto& meter = *row_meters_[source];
-    result.rows_read.insert(result.rows_read.end(), meter.rows_read().begin(), meter.rows_read().end());
-    result.rows_written.insert(result.rows_written.end(), meter.rows_written().begin(), meter.rows_written().end());
-    const auto& issued = channels_[source]->controller().issued();
-    for (std::size_t i = 0; i < issued.size(); ++i) result.commands[i] += issued[i];
+void NmpLayer::begin(const LayerTask& task, std::size_t first) {
+  running_ = first;
+  input_ = ways_.mode_switch() + ways_.link_in(task.batch) + ways_.all_gather(task.batch);
+  for (auto& channel : channels_) {
+    channel->begin_at(ways_.mode_switch());
+    for (std::size_t i = first; i < task.experts.size(); ++i) channel->add_expert(task.experts[i]);
   }
+}
+
+void NmpLayer::run_expert(const LayerTask& task) {
+  const ExpertTask& expert = task.experts[running_++];
+  Cycle done = 0;
+  for (auto& channel : channels_) {
+    channel->run_expert(input_);
+    done = std::max(done, channel->unit().expert_done());
+  }
+  last_reduced_ = ring_.serve(done, ways_.reduce_scatter(expert.tokens));
+  for (auto& channel : channels_) channel->unit().add_weighted_sum(last_reduced_, expert.tokens);
+  if (!parts_.unit.overlap_reduce_scatter) input_ = last_reduced_;
+}
+
+void NmpLayer::finish(const LayerTask& task) {
+  const auto rows = static_cast<int>(parts_.shape.result_rows(task.batch));
+  for (auto& channel : channels_) {
+    const Cycle summed = channel->unit().finish_sums(parts_.unit.overlap_weighted_sum ? 0 : last_reduced_);
+    end_ = std::max(end_, channel->write_rows(parts_.options.result_row, rows, summed));
+  }
+}
+
+NmpLayerResult NmpLayer::run(const LayerTask& task) {
+  check_capacity(parts_.shape, parts_.unit, task);
+  begin(task);
+  for (std::size_t i = 0; i < task.experts.size(); ++i) run_expert(task);
+  finish(task);
+  return result_of(parts_, task, counts());
+}
+
+std::vector<std::int64_t> NmpLayer::canonical(const LayerTask& task) {
+  const auto length = static_cast<std::int32_t>(parts_.layout.size());
+  std::vector<std::int32_t> first_rows = {running_ > 0 ? task.experts[running_ - 1].first_row : -length};
+  const std::size_t last = std::min(task.experts.size(), running_ + 1 + static_cast<std::size_t>(parts_.unit.row_latches));
+  for (std::size_t i = running_; i < last; ++i) first_rows.push_back(task.experts[i].first_row);
+  frame_.name_rows(std::move(first_rows), length);
+  std::vector<std::int64_t> out = {static_cast<std::int64_t>(channels_.size()), std::max<Cycle>(input_ - now(), 0), std::max<Cycle>(ring_.free_at - now(), 0)};
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    out.insert(out.end(), {channels_[i]->controller().now() - now(), row_meters_[i]->open_class()});
+    channels_[i]->canonical(frame_, out);
+  }
+  return out;
+}
+
+std::vector<std::int64_t> NmpLayer::counts() const {
+  const NmpUnit& unit = channels_[0]->unit();
+  std::vector<std::int64_t> out = {end_ < 0 ? now() : end_,      unit.tensor().busy, unit.reducer().busy, unit.weighted_sum_busy(),
+                                   unit.special_functions().busy, ring_.busy,         channels_[0]->mac_bytes_over_all_banks()};
+  const auto add = [&](const std::vector<std::int64_t>& values) { out.insert(out.end(), values.begin(), values.end()); };
+  add(row_meters_[0]->class_time(now()));
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    add(row_meters_[i]->rows_read());
+    add(row_meters_[i]->rows_written());
+    add(channels_[i]->controller().issued());
+  }
+  return out;
+}
+
+NmpLayerResult result_of(const NmpLayerParts& parts, const LayerTask& task, const std::vector<std::int64_t>& counts) {
+  const NmpWays ways(parts.spec, parts.shape, parts.unit);
+  NmpLayerResult result;
+  result.link_in = ways.link_in(task.batch);
+  result.all_gather = ways.all_gather(task.batch);
+  result.link_out = ways.link_out(task.batch);
+  result.duration = counts[0] + ways.mode_switch() + result.link_out;
+  result.tensor = counts[1];
+  result.reducer = counts[2];
+  result.weighted_sum = counts[3];
+  result.special_functions = counts[4] - counts[3];
+  result.reduce_scatter = counts[5];
+  result.mac_bytes_over_all_banks = counts[6];
+  const auto classes = static_cast<std::ptrdiff_t>(parts.spec.classes.size());
+  const auto commands = static_cast<std::ptrdiff_t>(parts.spec.commands.size());
+  const auto first_channel = counts.begin() + 7 + classes;
+  result.class_time.assign(first_channel - classes, first_channel);
+  result.commands.assign(parts.spec.commands.size(), 0);
+  for (int channel = 0; channel < parts.shape.channels; ++channel) {
+    // A channel that was not simulated did what channel 0 did.
+    const bool simulated = parts.options.simulated_channels == 0 || channel < parts.options.simulated_channels;
+    const auto at = first_channel + (simulated ? channel * (2 * classes + commands) : 0);
+    result.rows_read.insert(result.rows_read.end(), at, at + classes);
+    result.rows_written.insert(result.rows_written.end(), at + classes, at + 2 * classes);
+    for (std::ptrdiff_t i = 0; i < commands; ++i) result.commands[static_cast<std::size_t>(i)] += *(at + 2 * classes + i);
+  }
+  return result;
 }
 
 }  // namespace moeram

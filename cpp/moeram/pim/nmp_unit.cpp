@@ -72,6 +72,14 @@ void NmpUnit::add_weighted_sum(Cycle ready, std::int64_t tokens) {
   sum_busy_ += waiting_sums_.back().duration;
 }
 
+// Nobody asks a queue to begin before now, but for the sums that wait: when it became free is of no interest before that.
+void NmpUnit::canonical(Cycle now, std::vector<std::int64_t>& out) const {
+  const Cycle first_sum = waiting_sums_.empty() ? now : std::min(now, waiting_sums_.front().ready);
+  out.insert(out.end(), {std::max(tensor_.free_at, now) - now, std::max(reducer_.free_at, now) - now, std::max(special_.free_at, first_sum) - now});
+  out.push_back(static_cast<std::int64_t>(waiting_sums_.size()));
+  for (const auto& job : waiting_sums_) out.insert(out.end(), {job.ready - now, job.duration});
+}
+
 Cycle NmpUnit::finish_sums(Cycle not_before) {
   for (const auto& job : waiting_sums_) sums_done_ = special_.serve(std::max(job.ready, not_before), job.duration);
   waiting_sums_.clear();

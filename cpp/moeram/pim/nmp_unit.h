@@ -64,6 +64,9 @@ class NmpUnit {
   // Serve what is queued; when the last sum is ready.
   Cycle finish_sums(Cycle not_before);
 
+  // What of the past decides the future between two experts, relative to `now`.
+  void canonical(Cycle now, std::vector<std::int64_t>& out) const;
+
   const ServiceQueue& tensor() const { return tensor_; }
   const ServiceQueue& reducer() const { return reducer_; }
   const ServiceQueue& special_functions() const { return special_; }

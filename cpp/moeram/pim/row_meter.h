@@ -17,6 +17,8 @@ class RowMeter : public CommandListener {
 
   const std::vector<std::int64_t>& rows_read() const { return rows_read_; }
   const std::vector<std::int64_t>& rows_written() const { return rows_written_; }
+  // The latency class of the row that was opened last, -1 before the first.
+  int open_class() const { return open_class_; }
   // From each opening command to the next one, or to `end` for the last.
   std::vector<Cycle> class_time(Cycle end) const;
 

@@ -22,6 +22,7 @@ class RowPort : public CompletionSink {
   void on_final_command(Cycle now, const Request& request) override;
 
   Controller& controller() { return controller_; }
+  const Controller& controller() const { return controller_; }
 
  protected:
   // A row that was asked for begins to stream. Two that wait may swap places if the later one is open already.

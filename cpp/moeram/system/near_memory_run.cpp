@@ -70,23 +70,35 @@ Spec resolve_device(const NearMemoryConfig& config) {
 }
 
 std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
-                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled) {
+                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled, EngineWork* work) {
   const auto layout = layout_expert(config.shape);
   for (const auto& layer : layers) check_layer(spec, config, layer);
   const bool traced = !options.trace_folder.empty();
   const NmpLayerOptions layer_options{config.result_row, options.skip, options.reuse_identical_channels && !traced ? 1 : 0};
+  const NmpLayerParts parts{spec, config.shape, config.unit, layer_options, layout};
+  ExpertMemo* const experts = traced ? nullptr : options.experts;
+  const auto in_use = experts != nullptr ? experts->use() : std::shared_lock<std::shared_mutex>();
 
   std::vector<NmpLayerResult> results(layers.size());
+  std::vector<EngineWork> works(layers.size());
   in_parallel(layers.size(), options.threads, cancelled, [&](std::size_t i) {
-    NmpLayer layer(spec, config.shape, config.unit, layer_options, layout);
+    if (experts != nullptr) {
+      results[i] = run_reusing(parts, layers[i], *experts, works[i]);
+      return;
+    }
+    NmpLayer layer(parts);
     std::vector<std::shared_ptr<CommandTrace>> traces;
     for (int channel = 0; traced && channel < config.shape.channels; ++channel) {
       traces.push_back(std::make_shared<CommandTrace>(spec, options.trace_folder + "/layer" + std::to_string(i) + ".ch" + std::to_string(channel)));
       layer.add_listener(channel, traces.back());
     }
     results[i] = layer.run(layers[i]);
+    works[i].add(layers[i], results[i]);
     for (const auto& trace : traces) trace->finish();
   });
+  for (const auto& one : works) {
+    if (work != nullptr) work->add(one);
+  }
   return results;
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "moeram/mono3d/tier_model.h"
-#include "moeram/pim/nmp_layer.h"
+#include "moeram/pim/nmp_reuse.h"
 
 namespace moeram {
 
@@ -24,6 +24,7 @@ struct NearMemoryRunOptions {
   int threads = 1;
   bool skip = true;
   bool reuse_identical_channels = true;
+  ExpertMemo* experts = nullptr;  // where single experts are kept and found; of this config alone
   std::string trace_folder;  // "": none; else layer<N>.ch<C> holds every command of every channel
 };
 
@@ -31,8 +32,9 @@ struct NearMemoryRunOptions {
 Spec resolve_device(const NearMemoryConfig& config);
 
 // Each layer starts from a drained chip. The result does not depend on the number of threads. Once `cancelled` is true no
-// further layer begins; the results of those that did not run are then empty, and so of no use.
+// further layer begins; the results of those that did not run are then empty, and so of no use. `work`: what the engine did.
 std::vector<NmpLayerResult> run_layers(const Spec& spec, const NearMemoryConfig& config, const std::vector<LayerTask>& layers,
-                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled = nullptr);
+                                       const NearMemoryRunOptions& options, const std::atomic<bool>* cancelled = nullptr,
+                                       EngineWork* work = nullptr);
 
 }  // namespace moeram

@@ -198,6 +198,7 @@ class Experiment(Options):
     overlap: OverlapOptions = OverlapOptions()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     reuse_identical_channels: bool = True
+    reuse_experts: bool = True
     kernel_memo: bool = True
     paper_gain: Annotated[float, Field(gt=0)] | None = None
     paper_hit_rate: Annotated[float, Field(ge=0, le=1)] | None = None

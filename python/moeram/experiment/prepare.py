@@ -45,7 +45,7 @@ def prepare(experiment: Experiment) -> Prepared:
     system = _attempt(lambda: load_system(experiment.hardware, experiment.hardware_values), complaints)
     source = budget = topics = confusion = batches = None
     if model is not None:
-        source = _attempt(lambda: open_source(experiment.routing, model, experiment.seed), complaints)
+        source = _attempt(lambda: open_source(experiment.routing, model, experiment.seed, memo=experiment.kernel_memo), complaints)
     if model is not None and system is not None:
         budget = _attempt(lambda: _budget(experiment, model, system), complaints)
     fits = budget is None or _attempt(lambda: _fits_buffers(experiment, model, system, budget), complaints)
@@ -92,6 +92,7 @@ def cycle_options(
         overlap_weighted_sum=experiment.overlap.weighted_sum,
         threads=experiment.threads,
         reuse_identical_channels=experiment.reuse_identical_channels,
+        reuse_experts=experiment.reuse_experts,
     )
 
 

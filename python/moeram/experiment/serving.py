@@ -88,7 +88,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     """
     begin = time.perf_counter()
     model, system = experiment.load_model(), load_serving_system(experiment.system, experiment.system_values)
-    source = open_source(experiment.routing, model, experiment.seed)
+    source = open_source(experiment.routing, model, experiment.seed, memo=experiment.reuse)
     requests = _requests(experiment, source)
     check_interval(experiment.every_ms, float(requests.arrival_ps[-1] - requests.arrival_ps[0]))
     pricer = make_pricer(experiment, model, system, source)
@@ -239,6 +239,7 @@ def _near_memory(
         slowest_tier_everywhere=plans[0].slowest_tier_everywhere,
         threads=experiment.threads,
         reuse_identical_channels=experiment.reuse,
+        reuse_experts=experiment.reuse,
     )
     layers = NearMemoryLayers(
         chips,

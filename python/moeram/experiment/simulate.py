@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -44,7 +45,8 @@ class Record:
     tables: points, decomposition, layers, tiers, energy, resources, power, tier_power, and refresh where rows have a retention time. notes: what a reader must know about the inputs.
     fidelity: of the times; routing_fidelity: of the draws. resolved: model, system and layout of the rows in full.
     commands: DRAM commands of one chip, by placement. simulated_commands: how many of them the engine issued itself; the
-    others belong to channels that do the same or to layers that were known; memo: what was asked of the kernel memo.
+    others belong to channels that do the same, or to layers or experts that were known; experts: how many the engine was asked for, and how
+    many of them it had not seen; memo: what was asked of the kernel memo.
     """
 
     experiment: Experiment
@@ -55,6 +57,7 @@ class Record:
     resolved: dict[str, Any] = field(repr=False)
     commands: dict[str, int]
     simulated_commands: int
+    experts: dict[str, int]
     memo: dict[str, int]
     wall_time_s: float
 
@@ -70,6 +73,7 @@ class Record:
             "commands_of_a_chip": self.commands,
             "simulated_commands": self.simulated_commands,
             "simulated_commands_per_s": round(self.simulated_commands / self.wall_time_s),
+            "experts": self.experts,
             "kernel_memo": self.memo,
         }
 
@@ -89,7 +93,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
     prepared = prepare(experiment)
     _check_buffers(prepared)
     total = sum(len(of_size.batches) for of_size in prepared.batches.values()) * len(experiment.placements)
-    done = 0
+    done, engine = 0, Counter[str]()
     steps: list[Steps] = []
     for batch in experiment.batch:
         parts: dict[str, list[CheckedTimes]] = {name: [] for name in experiment.placements}
@@ -101,12 +105,12 @@ def run(experiment: Experiment, progress: Progress | None = None) -> Record:
             for name, plans in prepared.batches[batch].plans.items():
                 if progress:
                     progress(done, total, f"{name}, batch {batch}")
-                parts[name].append(_simulate(prepared, plans, plan_of_draw, draws))
+                parts[name].append(_simulate(prepared, plans, plan_of_draw, draws, engine))
                 done += len(draws)
         steps += [_steps(prepared, name, batch, parts[name], drawn) for name in experiment.placements]
     if progress:
         progress(total, total, "done")
-    return _record(prepared, steps, shared_memo().counts.since(before), time.perf_counter() - begin)
+    return _record(prepared, steps, engine, shared_memo().counts.since(before), time.perf_counter() - begin)
 
 
 def _check_buffers(prepared: Prepared) -> None:
@@ -135,7 +139,7 @@ def _chunks(prepared: Prepared, batch: int) -> Iterator[tuple[list[int], NDArray
 
 
 def _simulate(
-    prepared: Prepared, plans: tuple[Plan, ...], plan_of_draw: list[int], draws: NDArray[np.integer]
+    prepared: Prepared, plans: tuple[Plan, ...], plan_of_draw: list[int], draws: NDArray[np.integer], engine: Counter[str]
 ) -> CheckedTimes:
     model, system, experiment, budget = prepared.model, prepared.system, prepared.experiment, prepared.budget
     first_row = np.stack([plans[plan].first_row for plan in plan_of_draw])
@@ -143,6 +147,7 @@ def _simulate(
     one_tier = plans[0].slowest_tier_everywhere
     options = cycle_options(experiment, model, budget, slowest_tier_everywhere=one_tier)
     times = cycle.run(work, system, options, shared_memo() if experiment.kernel_memo else None)
+    engine.update(times.engine)
     return check(times, work, model=model, system=system, budget=budget, one_tier=one_tier)
 
 
@@ -168,9 +173,12 @@ def _steps(prepared: Prepared, name: str, batch: int, parts: list[CheckedTimes],
     )
 
 
-def _record(prepared: Prepared, steps: list[Steps], counts: MemoCounts, wall_time_s: float) -> Record:
+def _record(
+    prepared: Prepared, steps: list[Steps], engine: Counter[str], counts: MemoCounts, wall_time_s: float
+) -> Record:
     experiment, source, budget, system = prepared.experiment, prepared.source, prepared.budget, prepared.system
-    fidelity = "cycle-memo" if experiment.reuse_identical_channels or experiment.kernel_memo else "cycle"
+    reuse = experiment.reuse_identical_channels or experiment.reuse_experts or experiment.kernel_memo
+    fidelity = "cycle-memo" if reuse else "cycle"
     tables = make_tables(
         TableInput(
             steps=steps,
@@ -198,8 +206,9 @@ def _record(prepared: Prepared, steps: list[Steps], counts: MemoCounts, wall_tim
         routing_fidelity=source.fidelity,
         resolved={"model": asdict(prepared.model), "system": system.model_dump(), "rows_of_a_bank": layout},
         commands=commands,
-        simulated_commands=(counts.simulated_commands if experiment.kernel_memo else sum(commands.values()))
+        simulated_commands=engine["commands_simulated"]
         // (system.device.channels if experiment.reuse_identical_channels else 1),
+        experts={"run": engine["experts"], "simulated": engine["experts_simulated"]},
         memo=counts.as_dict() if experiment.kernel_memo else {},
         wall_time_s=wall_time_s,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ class CycleOptions:
     """What a run of the engine needs beside the system: the expert's shape and the switches.
 
     threads None: all cores this process may use. result_row: the first of the rows that take the results of a layer.
+    reuse_identical_channels, reuse_experts: equal channels, and equal experts from equal states, are simulated once.
     """
 
     hidden_size: int
@@ -42,6 +44,7 @@ class CycleOptions:
     threads: int | None = None
     skip: bool = True
     reuse_identical_channels: bool = True
+    reuse_experts: bool = True
     trace_dir: str = ""
 
 
@@ -52,6 +55,8 @@ class StepTimes:
     time_ps: int64 [L]. rows_read, rows_written: int64 [L, channels, tiers], rows of all banks of a channel.
     tier_time_ps: int64 [L, tiers], the row cycles' durations of one channel. commands, busy_ps: name -> int64 [L].
     weight_macs: int64 [L], multiply-accumulates.
+    engine: what it was asked for and did itself: experts, experts_simulated (the others were known), commands_simulated (of all
+    channels that they stand for).
     """
 
     time_ps: NDArray[np.int64]
@@ -61,6 +66,7 @@ class StepTimes:
     commands: dict[str, NDArray[np.int64]]
     busy_ps: dict[str, NDArray[np.int64]]
     weight_macs: NDArray[np.int64]
+    engine: dict[str, int]
 
 
 def load_core() -> ModuleType:
@@ -106,8 +112,10 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
     core = load_core()
     config = _core_configuration(core, tuple(configuration(system, options).items()))
 
+    done: Counter[str] = Counter(experts=0, experts_simulated=0, commands_simulated=0)
+
     def simulate(part: NmpWork) -> dict[str, Any]:
-        return core.run_nmp(
+        answer = core.run_nmp(
             config,
             part.layer_begin,
             part.expert,
@@ -117,8 +125,11 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
             threads=usable_threads(options.threads),
             skip=options.skip,
             reuse_identical_channels=options.reuse_identical_channels,
+            reuse_experts=options.reuse_experts,
             trace_dir=options.trace_dir,
         )
+        done.update(answer.pop("engine"))
+        return answer
 
     if memo is None or options.trace_dir:
         answer = simulate(work)
@@ -132,7 +143,8 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
             rows_per_expert=config.rows_per_expert,
             tier_rows=np.array([*(begin for begin, _, _ in tiers), tiers[-1][1]], dtype=np.int64),
         )
-    times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__})
+        memo.counts.simulated_commands += done["commands_simulated"]
+    times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__ if name != "engine"}, engine=dict(done))
     _check_shapes(times, work, system)
     return times
 

@@ -50,7 +50,6 @@ def run_with_memo(
     if missing:
         first = {key: index for index, key in reversed(list(enumerate(keys)))}
         simulated = simulate(_select(work, [first[key] for key in missing]))
-        memo.counts.simulated_commands += sum(int(count.sum()) for count in simulated["commands"].values())
         table, schema = _table(simulated)
         text = np.frombuffer(json.dumps(schema).encode(), dtype=np.uint8)
         for key, row in zip(missing, table, strict=True):

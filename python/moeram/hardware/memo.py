@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 
-_MAGIC = b"moeram kernel memo 1\n"
+_MAGIC = b"moeram kernel memo 2\n"
 _SUFFIX = ".kernel"
 _DIGEST_BYTES = 32
 
@@ -203,21 +203,28 @@ def _bytes_of(arrays: Arrays) -> int:
 def _pack(arrays: Arrays) -> bytes:
     head = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
     body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
-    payload = zlib.compress(json.dumps(head).encode() + b"\n" + body, 1)
+    packed = _pays(body)
+    payload = json.dumps([packed, head]).encode() + b"\n" + (zlib.compress(body, 1) if packed else body)
     return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def _pays(body: bytes) -> bool:
+    """Return whether compressing does, by a sample: unpacking what hardly shrinks takes longer than what was saved."""
+    sample = body[: 1 << 16]
+    return 2 * len(zlib.compress(sample, 1)) < len(sample)
 
 
 def _unpack(content: bytes) -> Arrays | None:
     start = len(_MAGIC) + _DIGEST_BYTES
-    payload = content[start:]
+    payload = memoryview(content)[start:]  # large results are not copied
     if content[: len(_MAGIC)] != _MAGIC or hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
         return None
-    head, _, body = zlib.decompress(payload).partition(b"\n")
+    body_begin = content.index(b"\n", start) + 1
+    packed, head = json.loads(content[start:body_begin])
+    body = zlib.decompress(content[body_begin:]) if packed else memoryview(content)[body_begin:]
     arrays, at = {}, 0
-    for name, dtype, shape in json.loads(head):
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        arrays[name] = np.frombuffer(body, dtype=dtype, count=size // np.dtype(dtype).itemsize, offset=at).reshape(
-            shape
-        )
-        at += size
+    for name, dtype, shape in head:
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(body, dtype=dtype, count=count, offset=at).reshape(shape)
+        at += arrays[name].nbytes
     return arrays

@@ -57,7 +57,8 @@ class NearMemoryLayers:
     @property
     def fidelity(self) -> str:
         """The label of every time from here."""
-        return "cycle-memo" if self._reuse or self._options.reuse_identical_channels else "cycle"
+        options = self._options
+        return "cycle-memo" if self._reuse or options.reuse_identical_channels or options.reuse_experts else "cycle"
 
     def time_ps(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], *, batch: int) -> NDArray[np.int64]:
         """Return the time of each layer [L].

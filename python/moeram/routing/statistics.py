@@ -16,6 +16,16 @@ def count_selections(tokens: np.ndarray, experts: int) -> np.ndarray:
     return np.bincount(pairs.ravel(), minlength=layers * experts).reshape(layers, experts)
 
 
+def number_over_layers(tokens: np.ndarray, experts: int) -> np.ndarray:
+    """Number the experts of ``tokens`` (integers [tokens, layers, top_k]) over all layers, layer * experts + expert: [tokens,
+    layers * top_k] in the smallest unsigned type that holds them.
+    """
+    layers = tokens.shape[1]
+    first = np.arange(layers)[:, None] * experts
+    numbers = np.add(tokens, first, dtype=np.min_scalar_type(layers * experts), casting="unsafe")
+    return numbers.reshape(len(tokens), -1)
+
+
 def hot_cover(rank_usage: np.ndarray, test_usage: np.ndarray, hot: int, *, within_layer: bool = False) -> np.ndarray:
     """Share of the selections in ``test_usage`` that fall on the ``hot`` most used experts of ``rank_usage``.
 

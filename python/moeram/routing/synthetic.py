@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -12,7 +13,7 @@ from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.routing.shape import TraceShape
 from moeram.routing.source import check_draw, read_only
-from moeram.routing.statistics import count_selections
+from moeram.routing.statistics import count_selections, number_over_layers
 
 _WEIGHT_STREAM, _RANKING_STREAM, _HELD_OUT_STREAM = 1, 2, 3
 
@@ -121,6 +122,10 @@ class SyntheticRouting:
             else:
                 piece[:] = np.argpartition(waits, self.top_k - 1, axis=-1)[..., : self.top_k]
         return drawn
+
+    def sample(self, topic: int, tokens: int, seed: Sequence[int]) -> np.ndarray:
+        """Return what ``draw`` gives a generator that begins with this seed, experts numbered over all layers, [tokens, layers * top_k]."""
+        return number_over_layers(self.draw(topic, tokens, np.random.default_rng(seed)), self.experts)
 
     def _sample_usage(self, stream: int) -> np.ndarray:
         return _usage(self._model, self.options, self._seed, stream)

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import TraceError
-from moeram.routing.source import RoutingSource, read_only
+from moeram.routing import RoutingSource, SyntheticRouting
+from moeram.routing.source import read_only
+from moeram.routing.statistics import number_over_layers
 from moeram.serving.step import Step
 
 POOL_TOKENS = 4096
 # Drawn once for each source: runs that share one share its pools.
-_POOLS: WeakKeyDictionary[RoutingSource, dict[tuple[int, int], list[NDArray[np.int64]]]] = WeakKeyDictionary()
+_POOLS: WeakKeyDictionary[RoutingSource, dict[tuple[int, int], list[NDArray[np.unsignedinteger]]]] = WeakKeyDictionary()
 
 
 class RoutedTokens:
@@ -49,34 +51,28 @@ class RoutedTokens:
             self._rows(index, int(tokens[topic == index].sum()))
             for index in np.flatnonzero(np.bincount(topic)).tolist()
         ]
-        chosen = drawn[0] if len(drawn) == 1 else np.concatenate([np.zeros(0, dtype=np.int64), *drawn])
+        chosen = drawn[0] if len(drawn) == 1 else np.concatenate([self._pools[0][:0, 0], *drawn])
         return np.bincount(chosen, minlength=self.layers * self.experts).reshape(self.layers, self.experts)
 
-    def _rows(self, topic: int, tokens: int) -> NDArray[np.int64]:
+    def _rows(self, topic: int, tokens: int) -> NDArray[np.unsignedinteger]:
         """Draw so many tokens of a topic: their experts, numbered over all layers."""
         pool = self._pools[topic]
         return pool[self._rng.integers(0, len(pool), tokens)].ravel()
 
 
-def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.int64]]:
+def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.unsignedinteger]]:
     """Return for each topic the experts of its tokens, numbered over all layers, [tokens, layers * top_k]."""
-    layers = len(source.layers)
-    offsets = np.arange(layers)[:, None] * source.experts
-    return [
-        read_only(
-            (_draw(source, topic, pool_tokens, np.random.default_rng([seed, 2, topic])) + offsets).reshape(
-                -1, layers * source.top_k
-            )
-        )
-        for topic in range(len(source.topics))
-    ]
+    return [read_only(_draw(source, topic, pool_tokens, [seed, 2, topic])) for topic in range(len(source.topics))]
 
 
-def _draw(source: RoutingSource, topic: int, tokens: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _draw(source: RoutingSource, topic: int, tokens: int, seed: list[int]) -> NDArray[np.unsignedinteger]:
+    if isinstance(source, SyntheticRouting):
+        return source.sample(topic, tokens, seed)
+    rng = np.random.default_rng(seed)
     # A trace may hold fewer held-out tokens than the pool wants; half as many, and so on, are as good a sample as it has.
     while True:
         try:
-            return source.draw(topic, tokens, rng).astype(np.int64)
+            return number_over_layers(source.draw(topic, tokens, rng), source.experts)
         except TraceError:
             if tokens == 1:
                 raise
