@@ -37,9 +37,10 @@ def _print_steps(rows: list[dict[str, Any]]) -> None:
             print(f"{row['title']:52} {row['reuse']:9} not run, {row['estimated_cpu_s']:.0f} s of processor time by its channels")
             continue
         times = (f"{row[name]:8.3f}" if row[name] is not None else " " * 8 for name in ("wall_s", "cpu_s", "again_s", "from_disk_s"))
+        folded = "" if row["folded_share"] is None else f", {row['folded_share']:.1%} folded"
         print(
             f"{row['title']:52} {row['reuse']:9} {' '.join(times)} {row['peak_mb']:6.0f} "
-            f"{row['weight_bytes'] / 1e9:8.1f} {row['commands'] / 1e6:8.1f}  {_verdict(row)}"
+            f"{row['weight_bytes'] / 1e9:8.1f} {row['commands'] / 1e6:8.1f}  {_verdict(row)}{folded}"
         )
 
 

@@ -42,6 +42,8 @@ def test_interrupt_ends_the_engine_call(tmp_path):
         "placements=no_tiering",
         "-p",
         "reuse_identical_channels=false",
+        "-p",
+        "reuse_experts=false",
     ]
     command = [sys.executable, "-c", MARK, "run", "quickstart", *options, "--threads", "1", "-q", "-o", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
