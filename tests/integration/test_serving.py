@@ -14,6 +14,7 @@ from moeram.cli.main import app
 from moeram.errors import ConfigError, MoeramError
 from moeram.experiment import load_serving, run_serving
 from moeram.hardware import near_memory_layers, shared_memo
+from moeram.hardware.priced import FIDELITIES
 from moeram.options import config_names
 from moeram.serving.system import load_serving_system, serving_system_names
 
@@ -162,3 +163,28 @@ def test_options_of_measured_tables_apply_or_are_refused(tmp_path, name, values,
         values = {**values, "measured": [str(tmp_path / "t.csv")]}
     with pytest.raises(ConfigError, match=message):
         run_serving(load_serving(name, values=values))
+
+
+@pytest.mark.parametrize("name", config_names("serving"))
+def test_a_run_says_all_that_can_be_said_of_it(name):
+    """Bounds beside times, ports and parts beside peaks, energy with and without idle power, a label for each part with its error if known."""
+    result = run_serving(small(name))
+    for row in result["latencies"].rows():
+        assert 0 < row["bound_mean_ms"] <= row["mean_ms"]
+    parts = {row["part"]: row for row in result["utilisation"].rows()}
+    assert "gpu" in parts and {"memory", "near memory", "network"} & parts.keys()
+    assert all(0 <= row["share_of_run"] <= row["share_of_steps"] <= 1 for row in parts.values())
+    assert any(0 < row["share_of_steps"] for row in parts.values())
+    assert all(0 < row["s_mbu"] <= row["mbu_moved"] <= 1 for row in result["s_mbu"].rows())
+    assert all(0 < row["s_mfu"] <= 1 for row in result["s_mfu"].rows())
+    energy, whole = list(result["energy"].rows()), next(result["throughput"].rows())
+    by_work, by_all = (sum(row["energy_per_token_uj"] for row in energy if every or not row["idle"]) for every in (False, True))
+    assert whole["work_energy_per_token_uj"] == pytest.approx(by_work)
+    assert whole["run_energy_per_token_uj"] == pytest.approx(by_all)
+    assert whole["work_energy_per_token_uj"] < whole["energy_per_token_uj"] < whole["run_energy_per_token_uj"]
+    labels = list(result["fidelity"].rows())
+    assert {row["fidelity"] for row in labels} <= set(FIDELITIES)
+    assert all(np.isfinite(row["error"]) == bool(row["against"]) for row in labels)
+    of_memory = [row for row in labels if row["part"].startswith("decode attention") and "memory" in row["part"]]
+    assert all(row["against"] or row["fidelity"].startswith("cycle") for row in of_memory)
+    assert bool(of_memory) == ("s_mbu" in result.tables and len(result["s_mbu"]) == 2)

@@ -356,6 +356,7 @@ class GpuPimPricer:
         parts = {
             "gpu": gpu.sum() / self.gpus + head_ps,
             "memory": memory.sum() / self.gpus,
+            "router": self._options.router_us * 1e6 * len(gpu),
             "network": network_ps.sum() if self.gpus > 1 else 0.0,
             "stragglers": lost,
         }

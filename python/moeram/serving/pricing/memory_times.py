@@ -10,14 +10,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.errors import ConfigError
 from moeram.hardware.memo import shared_memo
 from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.pim_engine import PimEngine, expert_chain
 from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.priced import Priced
+from moeram.hardware.spread import Spread
 from moeram.model import MoEModel
 from moeram.serving.pricing.model_work import StepWork
 from moeram.serving.step import Origin, Step
+
+# Steps whose attention is simulated once more, to state the error of its closed form.
+_ATTENTION_HELD = 2
 
 
 class MemoryTimes(Protocol):
@@ -86,6 +91,7 @@ class FormulaTimes:
 
     def __init__(self, memory: ComputingMemory, model: MoEModel, gpus: int) -> None:
         self._memory, self._model, self._gpus, self._shares = memory, model, gpus, LayerShares(model)
+        self._attended: Spread[tuple[float, Step, StepWork]] = Spread(_ATTENTION_HELD)
 
     def expert_ps(self, tokens: NDArray[np.int64]) -> Priced:
         """Price experts; see `MemoryTimes`."""
@@ -98,18 +104,27 @@ class FormulaTimes:
     def attention_ps(self, step: Step, work: StepWork) -> NDArray[np.float64]:
         """Return attention by layer and GPU; requests are spread evenly."""
         queued = self._memory.attention_ps(work.attention_bytes // self._gpus, work.attention_ops // self._gpus)
+        if len(step.decode):
+            self._attended.add((float(queued.time_ps) * self._gpus, step, work))
         return np.repeat((self._shares.shares(work) * float(queued.time_ps))[:, None], self._gpus, axis=1)
 
     def origins(self) -> list[Origin]:
-        """Return where the times come from; of experts with the error against the engine, where it plays this memory."""
-        how, error, against = f"closed form of {self._memory.name}", None, ""
-        if isinstance(self._memory, PimMemory) and self._memory.standard:
-            played = expert_chain(self._memory, self._model, shared_memo()).turn_ps
-            error, against = self._memory.token_ps(self._model) / played - 1, "cycle engine"
-        return [
-            Origin("experts in memory", self.fidelity, how, error, against),
-            Origin("decode attention in memory", self.fidelity, how),
-        ]
+        """Return where the times come from, with their errors against the engine, where it plays this memory."""
+        how = f"closed form of {self._memory.name}"
+        experts, attention = (Origin(f"{what} in memory", self.fidelity, how) for what in ("experts", "decode attention"))
+        if not (isinstance(self._memory, PimMemory) and self._memory.standard):
+            return [experts, attention]
+        played = expert_chain(self._memory, self._model, shared_memo()).turn_ps
+        experts = experts._replace(error=self._memory.token_ps(self._model) / played - 1, against="cycle engine")
+        try:
+            engine = EngineTimes(PimEngine(self._memory, self._model, shared_memo()), self._model, self._gpus)
+            pairs = [(time_ps, float(engine.attention_ps(*of).sum())) for time_ps, *of in self._attended.items]
+        except ConfigError as error:
+            return [experts, attention._replace(how=f"{how}; not held against the engine: {error}")]
+        formula_ps, engine_ps = (sum(times) for times in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+        if engine_ps:
+            attention = attention._replace(error=formula_ps / engine_ps - 1, against="cycle engine")
+        return [experts, attention]
 
     def notes(self) -> tuple[str, ...]:
         """Nothing that the label does not say."""
