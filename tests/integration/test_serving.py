@@ -122,6 +122,7 @@ def test_the_command_writes_a_whole_folder(tmp_path):
     assert found["system"]["name"] == "b200_pim_x1"
     assert found["memory"]["name"] == "hbm3e_pim"
     assert found["steps"] > 0
+    assert found["kernel_memo"]["misses"] == found["kernel_memo"]["stored"] and found["kernel_memo"]["failures"] == 0
     # The resolved config runs again, into the same folder.
     assert (
         CliRunner()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class ServingResult:
     """What a serving experiment found.
 
     tables: latencies, throughput, utilisation, s_mbu, s_mfu, energy, time_series, requests, and cost if asked for. record: the run itself. notes: what a reader must
-    know. resolved: model and system in full.
+    know. resolved: model and system in full. memo: what was asked of the kernel memo.
     """
 
     experiment: ServingExperiment
@@ -64,6 +64,7 @@ class ServingResult:
     fidelity: str
     routing_fidelity: str
     resolved: dict[str, Any] = field(repr=False)
+    memo: dict[str, int]
     wall_time_s: float
 
     def __getitem__(self, table: str) -> Table:
@@ -72,9 +73,9 @@ class ServingResult:
             raise ConfigError(f"the result has no table {table!r}{did_you_mean(table, self.tables)}")
         return self.tables[table]
 
-    def cost(self) -> dict[str, int]:
+    def cost(self) -> dict[str, Any]:
         """Return what the run took, for its provenance."""
-        return {"steps": len(self.record.steps["time_ps"])}
+        return {"steps": len(self.record.steps["time_ps"]), "kernel_memo": self.memo}
 
 
 def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], None] | None = None) -> ServingResult:
@@ -86,7 +87,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     Raises:
         MoeramError: the inputs are wrong (before anything is served), or a step cannot be priced.
     """
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), replace(shared_memo().counts)
     model, system = experiment.load_model(), load_serving_system(experiment.system, experiment.system_values)
     source = open_source(experiment.routing, model, experiment.seed, memo=experiment.reuse)
     requests = _requests(experiment, source)
@@ -130,6 +131,7 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         fidelity=record.fidelity,
         routing_fidelity=source.fidelity,
         resolved=experiment.machines(),
+        memo=shared_memo().counts.since(before).as_dict() if experiment.reuse else {},
         wall_time_s=time.perf_counter() - begin,
     )
 

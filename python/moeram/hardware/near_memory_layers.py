@@ -109,7 +109,10 @@ class NearMemoryLayers:
 
     def _simulate(self, first_row: NDArray[np.integer], counts: NDArray[np.integer], batch: int) -> NDArray[np.int64]:
         work = lower_counts(first_row, counts, batch=batch)
-        return cycle.run(work, self._system, self._options).time_ps
+        times = cycle.run(work, self._system, self._options)
+        if self._memo is not None:
+            self._memo.counts.simulated_commands += times.engine["commands_simulated"]
+        return times.time_ps
 
     def _places(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:
         """Return what a row's number decides, as one number: its tier, and where in the expert the next tier begins."""
