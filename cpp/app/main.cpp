@@ -9,7 +9,6 @@
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
-#include "moeram/system/ramulator_config.h"
 #include "moeram/system/simulator_run.h"
 
 namespace {
@@ -98,15 +97,8 @@ void simulate(const Arguments& arguments) {
   for (const auto& [key, value] : overrides) config.override_value(key, value);
   const auto run = moeram::make_simulator_run(config, arguments.strict);
   for (const auto& warning : run->warnings()) std::cerr << "warning: " << warning << '\n';
-  if (!arguments.lists && arguments.most_cycles == moeram::kNever) {
-    run->run(arguments.skip);
-    std::cout << run->statistics() << std::flush;
-  } else if (auto* ramulator = dynamic_cast<moeram::RamulatorRun*>(run.get())) {
-    ramulator->run(arguments.skip, arguments.most_cycles);
-    std::cout << ramulator->statistics(arguments.lists) << std::flush;
-  } else {
-    throw moeram::ConfigError("--lists and --max-cycles go with the memory systems of Ramulator 2.0 only");
-  }
+  run->run(arguments.skip, arguments.most_cycles);
+  std::cout << run->statistics(arguments.lists) << std::flush;
   if (!std::cout) throw moeram::EngineError("the statistics could not be written to standard output");
 }
 

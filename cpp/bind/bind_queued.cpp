@@ -79,6 +79,12 @@ py::list lowered_program(const std::string& path, const std::string& folder) {
   return out;
 }
 
+// Reads a configuration and its trace and runs nothing; the warnings.
+std::vector<std::string> check_program(const std::string& path, const std::string& folder) {
+  const py::gil_scoped_release released;
+  return QueuedRun(Params::from_file(path), false, folder).warnings();
+}
+
 // Arrays: cycles [turns + 1], and counts of commands until then, [turns + 1, commands].
 py::dict run_turns(const std::string& path, const std::string& folder, std::int64_t most, bool fold) {
   QueuedRun run(Params::from_file(path), true, folder);
@@ -108,6 +114,7 @@ void bind_queued(py::module_& module) {
   module.def("run_queued", &run_queued, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("command_trace") = "", py::arg("strict") = false,
              py::arg("skip") = true);
   module.def("lowered_program", &lowered_program, py::arg("path"), py::kw_only(), py::arg("folder") = "");
+  module.def("check_program", &check_program, py::arg("path"), py::kw_only(), py::arg("folder") = "");
   module.def("run_turns", &run_turns, py::arg("path"), py::kw_only(), py::arg("folder") = "", py::arg("most"),
              py::arg("fold") = true);
 }

@@ -88,3 +88,16 @@ TEST(mapping, "Is it said what a linear mapper loses on odd counts?") {
   CHECK_THROWS(make_address_mapper("ChRaBaRoCoMixed", resolve_by_name("HBM4", "HBM4_32Gb_12Hi", "HBM4_8000Mbps", {{"column", 100}})), ConfigError,
                "100 columns of HBM4 are no whole number of bursts of 8");
 }
+
+// 2 channels x 4 groups x 4 banks x 65536 rows x 128 bursts x 64 bytes; of 3 channels the linear mappers use 2.
+TEST(mapping, "Where do the addresses end?") {
+  const std::int64_t bytes = std::int64_t{2} * 4 * 4 * 65536 * 128 * 64;
+  const Spec even = ddr4({{"channel", 2}}), odd = ddr4({{"channel", 3}});
+  for (const char* name : {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoCh_with_rit", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}) {
+    CHECK_EQUAL(make_address_mapper(name, even)->end_address(), bytes);
+    CHECK_EQUAL(make_address_mapper(name, odd)->end_address(), std::string(name).ends_with("Mixed") ? bytes / 2 * 3 : bytes);
+  }
+  const auto mapper = make_address_mapper("RoBaRaCoCh", even);
+  CHECK(mapper->map(bytes + 4096) == mapper->map(4096));
+  CHECK(mapper->map(bytes - 64) == address_of({1, 0, 3, 3, 65535, 127}));
+}

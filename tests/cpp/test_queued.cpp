@@ -111,7 +111,39 @@ TEST(queued, "every fault can be taken out alone") {
   CHECK_THROWS(find_standard("HBM3@attacc", "2.0", unknown), ConfigError, "did you mean 'rows_accumulate'");
 }
 
-TEST(queued, "a kind that enters no queue is refused") {
+TEST(queued, "a request that enters no queue is refused by its name") {
   AttAcc memory;
-  CHECK_THROWS(memory.send("per-bank-refresh", {0, 0, 0, 0, 0, 0, 0}), EngineError, "enters no queue");
+  CHECK_THROWS(memory.send("per-bank-refresh", {0, 0, 0, 0, 0, 0, 0}), EngineError, "request 'per-bank-refresh' enters no queue of the controller of HBM3@attacc");
+}
+
+TEST(queued, "rows that are open already are not opened again, others and those of another buffer are") {
+  const Standard standard = find_standard("HBM3@sieve");
+  DeviceOptions options;
+  options.organization_preset = "HBM3E_dual";
+  options.timing_preset = "HBM3E_8000Mbps";
+  const Spec spec = resolve(standard, options);
+  const QueueRules rules = read_queue_rules(standard.sections.at("controller"), spec);
+  QueuedController controller(spec, rules, 0, "None");
+  const auto recorder = std::make_shared<Recorder>();
+  controller.add_listener(recorder);
+  // [channel, buffer, bankgroup, bank, row, column]
+  for (const auto& place : std::vector<std::vector<int>>{{0, 0, 0, 0, 7, 0}, {0, 0, 0, 0, 7, 0}, {0, 1, 0, 0, 7, 0}, {0, 0, 0, 0, 7, 0}, {0, 0, 0, 0, 8, 0}}) {
+    CHECK(controller.send(request_of(spec.request("open-banks"), -1, place)));
+  }
+  controller.run_until_drained();
+  // The cells of a bank open rows nRC 96 apart; row 7 closes 5 nFAW + nRAS 68 after its last group and nRP 28 before the next opens.
+  CHECK_EQUAL(text_of(spec, recorder->entries), std::string("1 ACTAB, 97 ACTAB, 129 PREAB, 193 ACTAB"));
+  CHECK_EQUAL(controller.statistics().completed[static_cast<std::size_t>(spec.request("open-banks"))], std::int64_t{5});
+}
+
+TEST(queued, "a blocked request is named with the line that asks for it") {
+  AttAcc memory("all");
+  int line = 0;
+  for (const auto& [kind, place] : std::vector<std::pair<std::string, std::vector<int>>>{
+           {"read", {0, 0, 1, 2, 1, 1001, 4}}, {"write", {0, 0, 0, 1, 1, 1000, 20}}, {"mac-all-bank", {0, 0, 0, 0, 0, 0, 21}}}) {
+    Request request = request_of(memory.spec.request(kind), -1, place);
+    request.line = ++line;
+    memory.controller->send(request);
+  }
+  CHECK_THROWS(memory.controller->run_until_drained(), EngineError, "blocked: write of line 2 (channel 0");
 }

@@ -49,13 +49,13 @@ def attacc_mix(seed, length, share_normal, rows):
     lines = []
     while len(lines) < length:
         kind, row = rng.choice(MACS), rng.randrange(rows)
-        place = rng.randrange(64) << 25 if rng.random() < 0.5 else rng.randrange(4) << 25
+        place = rng.randrange(64) << 24 if rng.random() < 0.5 else rng.randrange(4) << 24
         for column in range(rng.randrange(1, 33)):
             if rng.random() < share_normal:
-                address = rng.randrange(64) << 25 | rng.randrange(rows) << 10 | rng.randrange(32) << 5
+                address = rng.randrange(64) << 24 | rng.randrange(rows) << 10 | rng.randrange(32) << 5
                 lines.append(f"{rng.choice(('LD', 'ST'))} {address:#x}")
             if rng.random() < 0.05:
-                lines.append(f"{rng.choice(MOVES)} {rng.randrange(64) << 25:#x}")
+                lines.append(f"{rng.choice(MOVES)} {rng.randrange(64) << 24:#x}")
             lines.append(f"{kind} {place | row << 10 | column << 5:#x}")
     return lines
 

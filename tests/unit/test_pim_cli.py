@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -65,3 +67,28 @@ def test_mistakes_are_one_message(words, message):
     assert result.exit_code == 2
     assert message in result.output.replace("\n", "")
     assert "Traceback" not in result.output
+
+
+def test_a_program_that_overflows_a_buffer_is_not_written(tmp_path):
+    """AiM's buffer holds 64 accesses of 16 values; without its fault or with it, nobody means to overflow it."""
+    path = tmp_path / "trace.txt"
+    words = ("lower", "GDDR6@aim", "gemv_activated", "-p", "outputs=16", "-o", str(path))
+    result = moeram(*words, "-p", "inputs=1025")
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert re.search(r"GDDR6@aim.yaml:\d+: programs.gemv_activated.steps\[1\].steps\[0\]: line 2: opsize 65 overflows a buffer of 64 accesses", said), said
+    assert not list(tmp_path.iterdir())
+    assert moeram(*words, "-p", "inputs=1024").exit_code == 0
+
+
+def test_formats_are_checked_before_the_run(monkeypatch):
+    monkeypatch.setattr("moeram.cli.pim.time_program", lambda *_, **__: pytest.fail("the run began"))
+    result = moeram("run", "HBM3@sieve", "gemv", "-p", "outputs=24", "-p", "inputs=24", "--values", "fp64")
+    assert result.exit_code == 2 and "number format 'fp64' is unknown" in result.output
+
+
+def test_warnings_of_the_engine_are_printed():
+    words = ("run", "GDDR6@aim", "gemv", "-p", "outputs=16", "-p", "inputs=16")
+    warning = "warning: GDDR6@aim:"
+    assert warning in moeram(*words).output and "never refreshes" in moeram(*words).output
+    assert warning not in moeram(*words, "--no-faults").output

@@ -38,7 +38,23 @@ Params Params::from_tree(const YamlTree& tree, const std::string& name) {
   return Params(tree, "", document);
 }
 
-Params Params::replaced(const YamlTree& node) const { return from_tree(node, document_->name); }
+Params Params::assembled(const YamlTree& node, const Parts& parts) const {
+  Params out = from_tree(node, document_->name);
+  for (const auto& [path, part] : parts) out.keep_origins(path, part);
+  return out;
+}
+
+void Params::keep_origins(const std::string& path, const Params& part) {
+  const Origin* from = part.origin();
+  if (from) {
+    document_->origins[path] = *from;
+  } else if (part.document_->name != document_->name) {
+    document_->origins[path] = {part.document_->name, true, ""};
+  }
+  for (const auto& [inner, origin] : part.document_->origins) {
+    if (inner.starts_with(part.path_ + ".") || inner.starts_with(part.path_ + "[")) document_->origins[path + inner.substr(part.path_.size())] = origin;
+  }
+}
 
 Params Params::at(const YamlTree& node, const std::string& path) const { return Params(node, path, document_); }
 

@@ -62,9 +62,11 @@ class Params {
   // The keys that were asked for beside this one: what is allowed in its map.
   std::vector<std::string> asked_beside() const;
   const std::string& path() const { return path_; }
-  // For building one document from others: the node, and a document of this name made of another node.
+  // For building one document from others.
   const YamlTree& node() const { return node_; }
-  Params replaced(const YamlTree& node) const;
+  // A document of this one's name; each part says what stands at a path in it and keeps the file and the override that it came from.
+  using Parts = std::vector<std::pair<std::string, Params>>;
+  Params assembled(const YamlTree& node, const Parts& parts) const;
   std::string key() const;
 
   // Set the scalar at `dotted` ("a.b[0].c"), making maps on the way; ConfigError on a bad index.
@@ -83,6 +85,7 @@ class Params {
     std::map<std::string, Origin> origins;  // of the paths whose values come from elsewhere
   };
   const Origin* origin() const;
+  void keep_origins(const std::string& path, const Params& part);
   Params(YamlTree node, std::string path, std::shared_ptr<Document> document);
   Params at(const YamlTree& node, const std::string& path) const;
   void collect_unread(std::vector<Params>& out) const;

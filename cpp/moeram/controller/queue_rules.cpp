@@ -125,6 +125,49 @@ std::string why_not_shared(const QueueRules& rules) {
   return "";
 }
 
+namespace {
+
+// Of every command that completes a request of a queue; fences and markers complete without one, refreshes are not waited for.
+std::vector<bool> completing_commands(const Spec& spec, const QueueRules& rules) {
+  std::vector<bool> completes(spec.commands.size(), false);
+  for (std::size_t kind = 0; kind < spec.requests.size(); ++kind) {
+    const auto command = static_cast<std::size_t>(spec.requests[kind].command);
+    if (rules.queue_of_kind[kind] >= 0 && !rules.fence[kind] && !rules.marker[kind] && !spec.commands[command].refreshing) completes[command] = true;
+  }
+  return completes;
+}
+
+void read_latencies(const Params& latency, const Spec& spec, QueueRules& rules) {
+  constexpr double kLongest = 1e6;  // what a controller waits at most without calling it a standstill
+  const ExpressionContext context{[&](const std::string& name) {
+                                    const auto found = spec.timing.find(name);
+                                    if (found == spec.timing.end()) throw ConfigError("'" + name + "' is no timing parameter of " + spec.standard);
+                                    return static_cast<double>(found->second);
+                                  },
+                                  spec.tck_ps};
+  const std::vector<bool> completes = completing_commands(spec, rules);
+  rules.latency.assign(spec.commands.size(), 0);
+  for (const auto& name : latency.keys()) {
+    const auto command = static_cast<std::size_t>(find_command(spec, latency.child(name), name));
+    if (!completes[command]) latency.child(name).fail(name + " completes no request of a queue, so it has no latency");
+    double cycles = 0;
+    try {
+      cycles = std::round(evaluate(latency.text(name), context));
+    } catch (const ConfigError& error) {
+      latency.child(name).fail(error.what());
+    }
+    if (!(cycles >= 0 && cycles <= kLongest)) latency.child(name).fail("'" + latency.text(name) + "' must come to 0 to " + std::to_string(static_cast<std::int64_t>(kLongest)) + " cycles");
+    rules.latency[command] = static_cast<Cycle>(cycles);
+  }
+  for (std::size_t command = 0; command < completes.size(); ++command) {
+    if (completes[command] && !latency.has(spec.commands[command].name)) {
+      latency.fail(spec.commands[command].name + " is missing: cycles from this command to the completion of its request");
+    }
+  }
+}
+
+}  // namespace
+
 QueueRules read_queue_rules(const Params& section, const Spec& spec) {
   QueueRules rules;
   if (spec.buses.size() > 2) section.child("queues").fail("a controller of queues serves one or two buses; " + spec.standard + " has " + std::to_string(spec.buses.size()));
@@ -133,32 +176,20 @@ QueueRules read_queue_rules(const Params& section, const Spec& spec) {
   rules.marker = kind_flags(spec, section, "markers");
   rules.replies = kind_flags(spec, section, "replies");
   rules.hits = command_flags(spec, section, "row_hits");
-  rules.latency.assign(spec.commands.size(), 0);
-  if (const auto latency = section.optional_child("latency")) {
-    const ExpressionContext context{[&](const std::string& name) {
-                                      const auto found = spec.timing.find(name);
-                                      if (found == spec.timing.end()) throw ConfigError("'" + name + "' is no timing parameter of " + spec.standard);
-                                      return static_cast<double>(found->second);
-                                    },
-                                    spec.tck_ps};
-    for (const auto& name : latency->keys()) {
-      rules.latency[static_cast<std::size_t>(find_command(spec, *latency, name))] =
-          static_cast<Cycle>(std::llround(evaluate(latency->text(name), context)));
-    }
-  }
+  read_latencies(section.child("latency"), spec, rules);
   rules.in_mode.assign(spec.commands.size(), false);
   if (const auto mode = section.optional_child("mode")) {
     rules.mode_command = find_command(spec, *mode, mode->text("command"));
     rules.in_mode = command_flags(spec, *mode, "needed_by");
   }
-  rules.low_mark = section.number("low_mark", rules.low_mark);
-  rules.high_mark = section.number("high_mark", rules.high_mark);
   rules.forwards_any_write = section.boolean("forwards_any_write", false);
   rules.guard_ignores_spans = section.boolean("guard_ignores_spans", false);
   rules.bus_passes_waiting_refresh = section.boolean("bus_passes_waiting_refresh", false);
   rules.keeps_by_last_choice = section.boolean("keeps_by_last_choice", false);
   rules.marks_number_in_group = section.boolean("marks_number_in_group", false);
-  if (const auto unread = section.unread(); !unread.empty()) unread.front().fail("key '" + unread.front().key() + "' is unknown in a controller");
+  if (const auto unread = section.unread(); !unread.empty()) {
+    unread.front().fail("key '" + unread.front().key() + "' is unknown in a controller" + did_you_mean(unread.front().key(), unread.front().asked_beside()));
+  }
   return rules;
 }
 

@@ -52,8 +52,10 @@ bool QueuedController::accepts(int kind) const {
 
 // Throws EngineError for a kind that nobody takes.
 void QueuedController::prepare(Request& request) const {
-  if (request.kind < 0 || request.kind >= static_cast<int>(spec_.requests.size()) || rules_.queue_of_kind[static_cast<std::size_t>(request.kind)] < 0) {
-    throw EngineError("request kind " + std::to_string(request.kind) + " enters no queue of " + spec_.standard);
+  const bool known = request.kind >= 0 && request.kind < static_cast<int>(spec_.requests.size());
+  if (!known || rules_.queue_of_kind[static_cast<std::size_t>(request.kind)] < 0) {
+    const std::string name = known ? "'" + spec_.requests[static_cast<std::size_t>(request.kind)].name + "'" : "kind " + std::to_string(request.kind);
+    throw EngineError("request " + name + " enters no queue of the controller of " + spec_.standard + "@" + spec_.edition);
   }
   request.final_command = spec_.requests[static_cast<std::size_t>(request.kind)].command;
   request.bank = device_.bank_of(request.address);
@@ -155,7 +157,9 @@ void QueuedController::complete_one() {
 void QueuedController::issue(const Choice& choice) {
   quiet_ = false;
   Request& request = queue_at(choice.queue).front(choice.run);
-  if (rules_.marker[static_cast<std::size_t>(request.kind)]) {
+  const bool is_done = queue_at(choice.queue).runs()[choice.run].is_done;
+  if (is_done) request.first_command = now_;
+  if (is_done || rules_.marker[static_cast<std::size_t>(request.kind)]) {
     finish(choice, request);
     return;
   }
@@ -317,7 +321,7 @@ std::string QueuedController::blocked_request() const {
   for (std::size_t q = 0; q < queues_.size(); ++q) {
     if (queues_[q].empty() || rules_.queues[q].takes == QueueRules::Takes::refreshes) continue;
     const Request& request = queues_[q].front(0);
-    std::string text = "blocked: " + spec_.requests[static_cast<std::size_t>(request.kind)].name + " (";
+    std::string text = "blocked: " + spec_.requests[static_cast<std::size_t>(request.kind)].name + (request.line > 0 ? " of line " + std::to_string(request.line) : "") + " (";
     for (std::size_t level = 0; level < spec_.levels.size(); ++level) {
       text += (level > 0 ? ", " : "") + spec_.levels[level] + " " + std::to_string(request.address[level]);
     }

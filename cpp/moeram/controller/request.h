@@ -20,6 +20,7 @@ struct Request {
   int bank = -1;              // flat in the channel, -1 with wildcards
   bool counted = false;       // its row result stands in the statistics
   bool has_row = false;       // a row was opened for it and is kept open
+  std::int32_t line = 0;      // of the program that asks for it, from 1; 0: unknown
   Cycle arrive = -1;
   Cycle depart = -1;
   Cycle first_command = -1;   // when the first command for it was issued

@@ -68,8 +68,9 @@ void RunQueue::evaluate(Run& run, const Device& device, std::uint64_t version, s
   if (run.state_version != state_version) {
     run.state_version = state_version;
     run.next_command = device.prerequisite(run.final_command, address, run.bank);
+    run.is_done = device.has_opened(run.final_command, address);
   }
-  run.ready_at = device.ready_at(run.next_command, address, run.bank);
+  run.ready_at = run.is_done ? 0 : device.ready_at(run.next_command, address, run.bank);
 }
 
 }  // namespace moeram

@@ -22,6 +22,7 @@ class RunQueue {
     Cycle ready_at = 0;
     std::uint64_t state_version = 0, version = 0;
     bool free = false;            // needs no command: fences and markers
+    bool is_done = false;         // asks for rows that are open already; of the last evaluation
     bool due() const { return next_command == final_command; }
   };
 

@@ -28,6 +28,8 @@ class Device {
 
   // The command that has to be issued next on the way to `command`; `command` itself if it is due.
   int prerequisite(int command, const Address& address, int bank) const;
+  // For a command that opens a row in all banks of its span and does nothing else: is it open in all of them already?
+  bool has_opened(int command, const Address& address) const;
 
   // Earliest cycle at which timing lets `command` go (it may have to wait for a clock cycle to
   // begin, see start_from); only levels down to its scope count, as in 2.0.
@@ -133,6 +135,7 @@ class Device {
   std::vector<int> preq_level_;      // [command] first level with a prerequisite rule, -1 none
   std::vector<bool> only_wants_row_;
   std::vector<std::optional<Action>> bank_action_;  // [command] the one thing it does in one bank, if it is no more
+  std::vector<bool> opens_span_;                    // [command] opens a row in several banks, and does nothing else
   std::vector<bool> only_sets_bank_;                // [command] beside timing it changes one bank's state, or nothing
   std::vector<Bank> banks_;
   std::vector<Later> later_;

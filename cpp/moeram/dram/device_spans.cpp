@@ -28,6 +28,7 @@ std::vector<int> offsets_of(const Spec& spec, std::uint32_t span) {
 void Device::find_spans() {
   for (const auto& command : spec_.commands) {
     span_offsets_.push_back(offsets_of(spec_, command.span));
+    opens_span_.push_back(command.span != 0 && command.opening && !command.accessing);
     repeat_offsets_.push_back(command.repeat_span != 0 ? offsets_of(spec_, command.repeat_span) : std::vector<int>{});
   }
   if (spec_.rows_accumulate) other_rows_.resize(banks_.size());
@@ -79,6 +80,16 @@ int Device::span_prerequisite(int command, Prerequisite rule, const Address& add
   if (right == offsets.size()) return command;
   const bool may_open = rule == Prerequisite::row_open_in_span_lazy ? closed + right == offsets.size() : closed == offsets.size();
   return may_open ? facts.opens_with : facts.closes_with;
+}
+
+bool Device::has_opened(int command, const Address& address) const {
+  if (!opens_span_[static_cast<std::size_t>(command)]) return false;
+  const auto& offsets = span_offsets_[static_cast<std::size_t>(command)];
+  const int base = span_base(spec_.commands[static_cast<std::size_t>(command)].span, address);
+  const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
+  return std::all_of(offsets.begin(), offsets.end(), [&](int offset) {
+    return banks_[static_cast<std::size_t>(base + offset)].state == BankState::opened && holds_row(base + offset, row);
+  });
 }
 
 void Device::apply_to_span(int command, Action action, const Address& address) {

@@ -9,49 +9,62 @@ namespace moeram {
 namespace {
 
 using Kind = YamlNode::Kind;
+using Items = std::vector<Params>;
 
-YamlTree joined(const YamlNode& first, const YamlNode& second) {
-  YamlTree list = make_yaml(Kind::list);
-  list->items = first.items;
-  list->items.insert(list->items.end(), second.items.begin(), second.items.end());
-  return list;
-}
-
-// Steps of the first list whose name the second does not have, then the second.
-YamlTree joined_by_name(const YamlNode& first, const YamlNode& second) {
-  YamlNode kept;
-  for (const auto& item : first.items) {
-    const YamlTree name = item->find("name");
-    const bool replaced = std::any_of(second.items.begin(), second.items.end(), [&](const YamlTree& other) {
-      const YamlTree over = other->find("name");
+// Both lists, but for steps of the first whose name the second has too.
+Items joined(const Params& first, const Params& second, bool by_name) {
+  Items out;
+  const Items added = second.as_list();
+  for (const auto& item : first.as_list()) {
+    const YamlTree name = item.node()->find("name");
+    const bool replaced = by_name && std::any_of(added.begin(), added.end(), [&](const Params& other) {
+      const YamlTree over = other.node()->find("name");
       return name && over && name->text == over->text;
     });
-    if (!replaced) kept.items.push_back(item);
+    if (!replaced) out.push_back(item);
   }
-  return joined(kept, second);
+  out.insert(out.end(), added.begin(), added.end());
+  return out;
 }
 
-YamlTree merged(const YamlTree& base, const YamlTree& extension, const std::string& key) {
-  if (base->is(Kind::list) && extension->is(Kind::list)) {
-    if (key == "constraints") return joined(*base, *extension);
-    if (key == "derived") return joined_by_name(*base, *extension);
+// One tree over another; `parts` hears where each subtree that was taken whole stands and where it came from.
+class Merge {
+ public:
+  Params::Parts parts;
+
+  YamlTree of(const Params& base, const Params& extension, const std::string& key, const std::string& path) {
+    const auto are = [&](Kind kind) { return base.node()->is(kind) && extension.node()->is(kind); };
+    if (are(Kind::list) && (key == "constraints" || key == "derived")) return list(joined(base, extension, key == "derived"), path);
+    if (!are(Kind::map)) return taken(extension, path);
+    YamlTree map = make_yaml(Kind::map);
+    for (const auto& name : base.keys()) {
+      const std::string inner = path.empty() ? name : path + "." + name;
+      map->set(name, extension.has(name) ? of(base.child(name), extension.child(name), name, inner) : taken(base.child(name), inner));
+    }
+    for (const auto& name : extension.keys()) {
+      if (!base.has(name)) map->set(name, taken(extension.child(name), path.empty() ? name : path + "." + name));
+    }
+    return map;
   }
-  if (!base->is(Kind::map) || !extension->is(Kind::map)) return extension;
-  YamlTree map = make_yaml(Kind::map);
-  for (std::size_t i = 0; i < base->items.size(); ++i) {
-    const YamlTree over = extension->find(base->keys[i]);
-    map->set(base->keys[i], over ? merged(base->items[i], over, base->keys[i]) : base->items[i]);
+
+ private:
+  YamlTree taken(const Params& part, const std::string& path) {
+    parts.emplace_back(path, part);
+    return part.node();
   }
-  for (std::size_t i = 0; i < extension->items.size(); ++i) {
-    if (!base->find(extension->keys[i])) map->set(extension->keys[i], extension->items[i]);
+  YamlTree list(const Items& items, const std::string& path) {
+    YamlTree out = make_yaml(Kind::list);
+    for (const auto& item : items) out->items.push_back(taken(item, path + "[" + std::to_string(out->items.size()) + "]"));
+    return out;
   }
-  return map;
-}
+};
 
 }  // namespace
 
 Params overlay(const Params& base, const Params& extension) {
-  return extension.replaced(merged(base.node(), extension.node(), ""));
+  Merge merge;
+  const YamlTree tree = merge.of(base, extension, "", "");
+  return extension.assembled(tree, merge.parts);
 }
 
 Params without_faults(const Params& file, const FaultChoice& choice) {
@@ -70,7 +83,9 @@ Params without_faults(const Params& file, const FaultChoice& choice) {
     const Params without = faults->child(name).child("without");
     if (!without.is_map()) without.fail("a map of what is different without the fault is expected");
     out = overlay(out, without);
-    out.override_value("faults." + name + ".present", "false");
+    const YamlTree absent = make_yaml(Kind::scalar);
+    absent->text = "false";
+    out.node()->find("faults")->find(name)->set("present", absent);
   }
   return out;
 }

@@ -6,7 +6,7 @@
 namespace moeram {
 
 // Maps are merged key by key. `constraints` are added; a `derived` step takes the place of all of its name; anything else replaces
-// what was there. A leaf keeps its line in messages.
+// what was there. What was taken keeps its file and line in messages.
 Params overlay(const Params& base, const Params& extension);
 
 // `faults:` of a file maps a name to {says, without}: `without` is laid over the file where the fault is not wanted.

@@ -245,7 +245,7 @@ void read_sections(const Params& file, Standard& standard) {
   file.text("extends", "");  // both were followed when the file was put together
   file.boolean("corrected", false);
   for (const char* name : {"controller", "instructions", "programs", "unit"}) {
-    if (const auto section = file.optional_child(name)) standard.sections.emplace(name, section->replaced(section->node()));
+    if (const auto section = file.optional_child(name)) standard.sections.emplace(name, *section);
   }
   const auto faults = file.optional_child("faults");
   for (const auto& name : faults ? faults->keys() : std::vector<std::string>{}) {

@@ -1,19 +1,21 @@
 // Instructions that a DMA engine expands into requests: a standard's section `instructions` says what each means, a trace names them.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "moeram/base/params.h"
 #include "moeram/dram/spec.h"
+#include "moeram/frontend/unit_section.h"
 #include "moeram/pim/microcode.h"
 #include "moeram/pim/program_modes.h"
 
 namespace moeram {
 
 struct InstructionSet {
-  enum class Field : std::uint8_t { ignored, opsize, mask, channel, bank, row, column, register_number, data, text, entry, vectors };
+  enum class Field : std::uint8_t { general, opsize, mask, channel, bank, row, column, register_number, data, text, entry, vectors };
   enum class Reaches : std::uint8_t { nothing, read, write, program, control };  // of units that run microcode
   struct Operation {
     std::string words;        // "AiM MAC_ABK"
@@ -27,12 +29,15 @@ struct InstructionSet {
     std::vector<int> modes;           // in which it may stand; empty: in all
     Reaches reaches = Reaches::nothing;
     bool closes = false;      // it closes the row that it names
+    bool opens = false;       // it opens rows and does nothing else
+    std::uint32_t span = 0;   // levels whose banks take part together; the bank that it names is the first of them
     bool waits = false;       // the engine goes on when all its requests have completed
     bool all_channels = false, one_channel = false;
     std::int64_t row_base = -1;  // with row_register: the row is the base plus that register
     int row_register = -1;
     std::int64_t most = 0;    // requests a channel; 0: unlimited
     std::int64_t most_vectors = 0;  // that its units multiply at once
+    bool names(Field field) const { return std::find(fields.begin(), fields.end(), field) != fields.end(); }
   };
   std::vector<Operation> operations;
   std::string optional_prefix;     // of the second word
@@ -41,7 +46,9 @@ struct InstructionSet {
   std::vector<std::int64_t> registers;
   bool mask_from_top = false;
   bool checks_sizes = false;
-  int channels = 0, banks_per_group = 0, banks = 0, bank_level = 0;
+  bool counts_columns = false;     // instructions say how many columns; those of a row go on where the last ended, until it is opened again
+  std::int64_t general_registers = 0;
+  int channels = 0, banks = 0, bank_level = 0;
   std::int64_t rows = 0;
   int columns = 0;  // accesses of a row
   std::optional<ModeRules> modes;       // of a channel, as its program goes

@@ -13,13 +13,30 @@ ProgramCheck::ProgramCheck(const InstructionSet& set) : set_(set), channels_(sta
 }
 
 std::string ProgramCheck::take(const Instruction& instruction, const std::string& text, const Sink& sink) {
-  if (!set_.modes && !set_.microcode && !sink) return "";
+  const auto& operation = set_.operations[static_cast<std::size_t>(instruction.operation)];
+  const bool counts = set_.counts_columns && operation.span != 0 && instruction.row >= 0;
+  if (!set_.modes && !set_.microcode && !sink && !counts) return "";
   for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) {
     const int number = std::countr_zero(mask);
-    const std::string wrong = take(channels_[static_cast<std::size_t>(number)], number, instruction, text, sink);
+    Channel& channel = channels_[static_cast<std::size_t>(number)];
+    std::string wrong = counts ? refuse_columns(channel, operation, instruction) : "";
+    if (wrong.empty() && (set_.modes || set_.microcode || sink)) wrong = take(channel, number, instruction, text, sink);
     if (!wrong.empty()) return wrong + " (channel " + std::to_string(number) + ")";
   }
   return "";
+}
+
+// Columns of a row go on where the last ones ended, and from the first after the row was opened anew.
+std::string ProgramCheck::refuse_columns(Channel& channel, const InstructionSet::Operation& operation, const Instruction& instruction) const {
+  auto& [row, columns] = channel.columns.try_emplace(instruction.bank, -1, 0).first->second;
+  if (operation.opens || row != instruction.row) columns = 0;
+  row = instruction.row;
+  if (operation.opens) return "";
+  const std::int32_t before = columns;
+  columns += instruction.opsize;
+  if (columns <= set_.columns) return "";
+  return std::to_string(instruction.opsize) + " columns" + (before > 0 ? " behind " + std::to_string(before) + " of them" : "") + " leave row " + std::to_string(row) +
+         ", which has " + std::to_string(set_.columns);
 }
 
 std::string ProgramCheck::take(Channel& channel, int number, const Instruction& instruction, const std::string& text, const Sink& sink) {

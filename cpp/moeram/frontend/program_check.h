@@ -33,8 +33,10 @@ class ProgramCheck {
     std::optional<ProgramMode> mode;
     std::optional<MicroUnit> unit;
     std::map<std::int32_t, std::int64_t> rows;  // [bank] named last
+    std::map<std::int32_t, std::pair<std::int64_t, std::int32_t>> columns;  // [bank] row, and how many of its columns were named
   };
   std::string take(Channel& channel, int number, const Instruction& instruction, const std::string& text, const Sink& sink);
+  std::string refuse_columns(Channel& channel, const InstructionSet::Operation& operation, const Instruction& instruction) const;
   static std::string refuse_row(Channel& channel, const InstructionSet::Operation& operation, const Instruction& instruction);
   std::string refuse_mode(const Channel& channel, const InstructionSet::Operation& operation) const;
   std::string reach_units(Channel& channel, const InstructionSet::Operation& operation, const Instruction& instruction, const std::string& text,

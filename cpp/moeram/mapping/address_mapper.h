@@ -13,6 +13,8 @@ class AddressMapper {
  public:
   virtual ~AddressMapper() = default;
   virtual Address map(std::int64_t byte_address) const = 0;
+  // Addresses from here on have no place of their own.
+  virtual std::int64_t end_address() const = 0;
   virtual std::string name() const = 0;
 };
 

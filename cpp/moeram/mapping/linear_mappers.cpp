@@ -1,6 +1,7 @@
 // The three bit-slicing mappers of Ramulator 2.0.
 #include <array>
 #include <bit>
+#include <numeric>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -36,6 +37,9 @@ std::int32_t take(std::int64_t& rest, int bits) {
 class LinearMapper : public AddressMapper {
  public:
   explicit LinearMapper(const Spec& spec) : layout_(spec) {}
+  std::int64_t end_address() const override {
+    return std::int64_t{1} << std::accumulate(layout_.bits.begin(), layout_.bits.begin() + layout_.levels, layout_.offset_bits);
+  }
 
  protected:
   int bits(int level) const { return layout_.bits[static_cast<std::size_t>(level)]; }
@@ -124,6 +128,7 @@ class WithoutIndirection : public AddressMapper {
  public:
   WithoutIndirection(std::string name, std::unique_ptr<AddressMapper> plain) : name_(std::move(name)), plain_(std::move(plain)) {}
   Address map(std::int64_t byte_address) const override { return plain_->map(byte_address); }
+  std::int64_t end_address() const override { return plain_->end_address(); }
   std::string name() const override { return name_; }
 
  private:

@@ -1,5 +1,6 @@
 // Mappers for counts that are no powers of two: an address is a number in mixed radix, one digit a level.
 // Where every count is a power of two the digits are the bit fields of the linear mapper of the same order.
+#include <numeric>
 #include <utility>
 
 #include "moeram/base/errors.h"
@@ -33,6 +34,9 @@ class MixedRadix : public AddressMapper {
       rest /= digit.count;
     }
     return address;
+  }
+  std::int64_t end_address() const override {
+    return std::accumulate(digits_.begin(), digits_.end(), burst_bytes_, [](std::int64_t bytes, const Digit& digit) { return bytes * digit.count; });
   }
   std::string name() const override { return name_; }
 

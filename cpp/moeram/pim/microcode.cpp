@@ -165,6 +165,9 @@ MicroRules read_micro_rules(const Params& section) {
   }
   if (!rules.columns.contains("CRF")) columns.fail("the columns 'CRF', which take the program, are missing");
   if (rules.stored.empty()) banks.fail("a unit has at least one bank");
+  if (const auto unread = section.unread(); !unread.empty()) {
+    unread.front().fail("key '" + unread.front().key() + "' is unknown in microcode" + did_you_mean(unread.front().key(), unread.front().asked_beside()));
+  }
   return rules;
 }
 

@@ -19,6 +19,8 @@ class ActivationMeter : public CommandListener {
   static Cycle standard_window(const Spec& spec);
 
  private:
+  bool is_reached(std::uint32_t span, const Address& address, int bank) const;
+  void count(Cycle now, int bank, const Address& address);
   const Spec& spec_;
   int channel_;
   Cycle window_;

@@ -26,15 +26,15 @@ double read_watermark(const Params& controller, const std::string& key, double o
   return value;
 }
 
-void check_unread(const Params& config, bool strict, std::vector<std::string>& warnings) {
+void check_unread(const Params& config, bool strict, std::vector<std::string>& warnings, const std::string& reference) {
   for (const auto& value : config.unread()) {
     const std::string key = value.key();
     const bool top_level = value.path() == key;
     const bool known = std::find(known_keys().begin(), known_keys().end(), key) != known_keys().end();
-    if (strict || (!known && !top_level)) {
+    if (strict || reference.empty() || (!known && !top_level)) {
       value.fail("key '" + printable(key) + "' means nothing here" + (known ? "" : did_you_mean(key, value.asked_beside())));
     }
-    warnings.push_back(value.where() + ": key '" + printable(key) + "' is ignored here, as Ramulator 2.0 does");
+    warnings.push_back(value.where() + ": key '" + printable(key) + "' is ignored here, as " + reference + " does");
   }
 }
 

@@ -23,7 +23,7 @@ decltype(auto) at_place(const Params& place, Make make) {
 // A share of a queue between 0 and 1.
 double read_watermark(const Params& controller, const std::string& key, double otherwise);
 
-// What is left unread becomes an error, or a warning where the reference ignores it and `strict` is not asked for.
-void check_unread(const Params& config, bool strict, std::vector<std::string>& warnings);
+// What is left unread becomes an error, or a warning where the simulator that is followed ("": none) ignores it and `strict` is not asked for.
+void check_unread(const Params& config, bool strict, std::vector<std::string>& warnings, const std::string& reference = "Ramulator 2.0");
 
 }  // namespace moeram

@@ -5,6 +5,7 @@
 
 #include "moeram/base/errors.h"
 #include "moeram/system/repeats.h"
+#include "moeram/system/request_stream.h"
 
 namespace moeram {
 namespace {
@@ -44,6 +45,7 @@ class Engine : public ReadSink {
   Request expand(const InstructionSet::Operation& operation, const Instruction& instruction) const {
     Request request;
     request.kind = operation.request;
+    request.line = instruction.line;
     request.tag = operation.waits ? 1 : 0;
     request.address.fill(-1);
     int rest = instruction.bank;
@@ -93,9 +95,11 @@ class Engine : public ReadSink {
 };
 
 // What stops the engine is said with the line that waited.
-Cycle play_line(Engine& engine, const InstructionTrace& program, const Instruction& instruction, Cycle cycle) {
+Cycle play_line(Engine& engine, const InstructionTrace& program, const Instruction& instruction, Cycle cycle, Cycle most_cycles = kNever) {
   try {
-    return engine.play(instruction, cycle);
+    const Cycle done = engine.play(instruction, cycle);
+    refuse_cycles(done + 1, most_cycles);
+    return done;
   } catch (const EngineError& error) {
     throw EngineError(program.path + ":" + std::to_string(instruction.line) + ": " + error.what());
   }
@@ -104,7 +108,7 @@ Cycle play_line(Engine& engine, const InstructionTrace& program, const Instructi
 }  // namespace
 
 QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace& program, QueuedMemory& memory, ClockRatio ratio,
-                               std::int64_t channel_ratio) {
+                               std::int64_t channel_ratio, Cycle most_cycles) {
   const auto& trace = program.instructions;
   Engine engine(set, memory, channel_ratio);
   std::vector<std::int64_t> played(set.operations.size(), 0);
@@ -117,7 +121,7 @@ QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace
     const std::int64_t first = tick + 1;
     tick = i < capacity ? first : std::max(first, done[i - capacity] * ratio.frontend / ratio.memory + 1);
     stalls += tick - first;
-    const Cycle end = play_line(engine, program, trace[i], std::max(cycle, ceil_div(tick * ratio.memory, ratio.frontend)));
+    const Cycle end = play_line(engine, program, trace[i], std::max(cycle, ceil_div(tick * ratio.memory, ratio.frontend)), most_cycles);
     if (!done.empty()) done[i] = end;
     cycle = end + 1;
     ++played[static_cast<std::size_t>(trace[i].operation)];
@@ -125,6 +129,7 @@ QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace
   QueuedResult result;
   // The front end looks in its next tick.
   result.cycles = ceil_div(((cycle - 1) * ratio.frontend / ratio.memory + 1) * ratio.memory, ratio.frontend);
+  refuse_cycles(result.cycles, most_cycles);
   for (auto& channel : memory.channels()) channel->run_until(ceil_div(result.cycles, channel_ratio));
   for (std::size_t i = 0; i < set.operations.size(); ++i) result.totals.emplace_back("total_num_" + set.operations[i].statistic + "_requests", played[i]);
   result.totals.emplace_back("total_num_ISR_full", stalls);

@@ -11,6 +11,7 @@
 #include "moeram/system/config_reading.h"
 #include "moeram/system/frontends.h"
 #include "moeram/system/instruction_run.h"
+#include "moeram/system/plugins.h"
 #include "moeram/system/ramulator_config.h"
 #include "moeram/system/report.h"
 #include "moeram/system/request_stream.h"
@@ -20,22 +21,23 @@ namespace {
 
 // The names that a simulator gives to its parts.
 struct Dialect {
+  std::string simulator;
   std::string frontend;
   std::map<std::string, std::string> standards;  // DRAM.impl -> name of a shipped standard
   std::string controller, scheduler;
   std::map<std::string, std::string> refresh;    // RefreshManager.impl -> ours
   std::vector<std::string> mappers;
-  std::string recorder;  // plugin that writes commands; empty: its plugins are never called
+  PluginDialect plugins;
 };
 
 const std::map<std::string, Dialect>& dialects() {
   static const std::map<std::string, Dialect> all = {
       {"PIMDRAM",
-       {"PIMLoadStoreTrace", {{"HBM3-PIM", "HBM3@attacc"}}, "HBM3-PIM", "PIM", {{"AllBankHBM3", "AllBank"}, {"No", "None"}},
-        {"HBM3-PIM", "HBM3-PIM-Custom"}, "HBM3TraceRecorder"}},
+       {"the AttAcc simulator", "PIMLoadStoreTrace", {{"HBM3-PIM", "HBM3@attacc"}}, "HBM3-PIM", "PIM", {{"AllBankHBM3", "AllBank"}, {"No", "None"}},
+        {"HBM3-PIM", "HBM3-PIM-Custom"}, {{{"HBM3TraceRecorder", "TraceRecorder"}}, true}}},
       {"AiMDRAM",
-       {"AiMTrace", {{"GDDR6", "GDDR6@aim"}}, "AiM", "FRFCFS", {{"AllBank", "AllBank"}, {"No", "None"}},
-        {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}, ""}}};
+       {"the AiM simulator", "AiMTrace", {{"GDDR6", "GDDR6@aim"}}, "AiM", "FRFCFS", {{"AllBank", "AllBank"}, {"No", "None"}},
+        {"RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR", "RoBaRaCoChMixed", "ChRaBaRoCoMixed"}, {{}, true}}}};
   return all;
 }
 
@@ -53,6 +55,19 @@ std::string standard_of(const Params& dram, const Dialect& dialect) {
   std::vector<std::string> allowed;
   for (const auto& [known, ours] : dialect.standards) allowed.push_back(known);
   dram.child("impl").fail("DRAM '" + name + "' is unknown" + did_you_mean(name, allowed));
+}
+
+// What an instruction asks for must have a queue.
+void check_requests(const Params& operations, const Spec& spec, const QueueRules& rules) {
+  for (const auto& words : operations.keys()) {
+    Params entry = operations.child(words);
+    if (entry.is_map()) {
+      if (!entry.has("request")) continue;
+      entry = entry.child("request");
+    }
+    const int kind = spec.request(entry.as_text());
+    if (kind >= 0 && rules.queue_of_kind[static_cast<std::size_t>(kind)] < 0) entry.fail("request '" + entry.as_text() + "' enters no queue of the controller");
+  }
 }
 
 }  // namespace
@@ -117,8 +132,8 @@ QueuedRun::QueuedRun(const Params& config, bool strict, const std::string& folde
   dialect_ = implementation_of(config, "MemorySystem", systems);
   read_memory(config);
   read_frontend(config);
-  check_unread(config, strict, warnings_);
-  open_plugins(config.child("MemorySystem").child("Controller"));
+  add_plugins(config.child("MemorySystem").child("Controller"), memory_->spec(), listened_channels(*memory_), folder_, dialects().at(dialect_).plugins);
+  check_unread(config, strict, warnings_, reference_);
 }
 
 void QueuedRun::read_memory(const Params& config) {
@@ -128,6 +143,8 @@ void QueuedRun::read_memory(const Params& config) {
   const Params dram = system.child("DRAM");
   standard_ = std::make_unique<Standard>(at_place(dram, [&] {
     const std::string name = standard_of(dram, dialect);
+    const bool follows = std::any_of(dialect.standards.begin(), dialect.standards.end(), [&](const auto& known) { return known.second == name; });
+    if (follows) reference_ = dialect.simulator;
     const bool is_file = name.ends_with(".yaml") || name.ends_with(".yml");
     return find_standard(is_file ? in_folder(folder_, name) : name, "2.0", read_fault_choice(dram));
   }));
@@ -142,17 +159,17 @@ void QueuedRun::read_memory(const Params& config) {
   memory_ = at_place(dram, [&] { return std::make_unique<QueuedMemory>(*standard_, options, refresh, low, high); });
   if (refresh == "AllBank" && memory_->spec().refresh && memory_->spec().refresh->level < 0) {
     warnings_.push_back(controller.where() + ": RefreshManager AllBank never refreshes " + memory_->spec().standard + "@" + memory_->spec().edition +
-                        ", as in the simulator that it follows");
+                        ", as in " + (reference_.empty() ? "the simulator that it follows" : reference_));
   }
   if (const auto sharing = controller.optional_child("Sharing")) {
     const SharingOptions wanted = read_sharing(*sharing);
     at_place(*sharing, [&] { return memory_->share_by(wanted), 0; });
+    const auto frontend = config.optional_child("Frontend");
+    if (frontend && frontend->is_map() && !frontend->has("Host")) {
+      warnings_.push_back(sharing->where() + ": no ordinary requests stand beside the program (Frontend.Host); the policy orders the program's own reads and writes alone");
+    }
   }
-  // Where plug-ins are never called they stay unread and become a warning.
-  for (const auto& entry : dialect.recorder.empty() ? std::vector<Params>{} : controller.list("plugins")) {
-    implementation_of(entry, "ControllerPlugin", {dialect.recorder});
-    entry.child("ControllerPlugin").text("path");
-  }
+  check_plugins(controller, memory_->spec(), dialect.plugins);
   const std::string mapper = implementation_of(system, "AddrMapper", dialect.mappers);
   mapper_ = at_place(system.child("AddrMapper"), [&] { return make_address_mapper(mapper, memory_->spec()); });
 }
@@ -173,11 +190,18 @@ void QueuedRun::read_frontend(const Params& config) {
     host_ = std::make_unique<HostTraffic>(*host, memory_->spec(), *mapper_, folder_);
   }
   const std::string path = in_folder(folder_, frontend.text("path"));
+  check_requests(section->second.child("operations"), memory_->spec(), memory_->rules());
+  const auto found_unit = standard_->sections.find("unit");
+  const std::optional<Params> unit = found_unit == standard_->sections.end() ? std::nullopt : std::optional(found_unit->second);
   if (dialect_ == "PIMDRAM") {
-    auto trace = std::make_shared<OperationTrace>(path, section->second, memory_->spec(), *mapper_);
-    play_ = [this, trace](QueuedMemory& memory) {
+    auto trace = std::make_shared<OperationTrace>(path, section->second, unit, memory_->spec(), *mapper_);
+    play_ = [this, trace, path](QueuedMemory& memory) {
       OperationTrace from_the_start = *trace;
-      return play_operations(from_the_start, memory);
+      try {
+        return play_operations(from_the_start, memory);
+      } catch (const EngineError& error) {
+        throw EngineError(path + ": " + error.what());
+      }
     };
     return;
   }
@@ -185,16 +209,14 @@ void QueuedRun::read_frontend(const Params& config) {
   if (delimiter != " " && delimiter != ",") frontend.child("delimiter").fail("' ' or ',' is expected");
   const Params controller = config.child("MemorySystem").child("Controller");
   const std::int64_t ratio = controller.has("clock_ratio") ? read_clock_ratio(controller) : 1;
-  const auto unit = standard_->sections.find("unit");
-  set_ = std::make_unique<InstructionSet>(
-      read_instruction_set(section->second, unit == standard_->sections.end() ? std::nullopt : std::optional(unit->second), memory_->spec()));
+  set_ = std::make_unique<InstructionSet>(read_instruction_set(section->second, unit, memory_->spec()));
   trace_ = read_instruction_trace(path, *set_, delimiter.front());
-  play_ = [this, ratio](QueuedMemory& memory) { return play_instructions(*set_, trace_, memory, ratio_, ratio); };
+  play_ = [this, ratio](QueuedMemory& memory) { return play_instructions(*set_, trace_, memory, ratio_, ratio, most_cycles_); };
 }
 
 // Accepted requests by kind; fences are not counted.
 QueuedResult QueuedRun::play_operations(RequestSource& source, QueuedMemory& memory) const {
-  const StreamResult stream = run_stream(source, memory.channels(), ratio_);
+  const StreamResult stream = run_stream(source, memory.channels(), ratio_, most_cycles_);
   QueuedResult result;
   result.cycles = stream.cycles;
   const auto& requests = memory_->spec().requests;
@@ -208,15 +230,8 @@ QueuedResult QueuedRun::play_operations(RequestSource& source, QueuedMemory& mem
   return result;
 }
 
-void QueuedRun::open_plugins(const Params& controller) {
-  const Dialect& dialect = dialects().at(dialect_);
-  if (dialect.recorder.empty()) return;
-  for (const auto& entry : controller.list("plugins")) {
-    memory_->record_commands(in_folder(folder_, entry.child("ControllerPlugin").text("path")));
-  }
-}
-
-void QueuedRun::run(bool skip) {
+void QueuedRun::run(bool skip, Cycle most_cycles) {
+  most_cycles_ = most_cycles;
   memory_->set_skip(skip);
   if (host_ != nullptr) {
     run_both(skip);
@@ -249,6 +264,7 @@ void QueuedRun::run_both(bool skip) {
   feeds_ = host_->feeds();
   memory_->take_from(feeds_);
   result_ = play(*memory_);
+  most_cycles_ = kNever;  // a bound for the sides together
   Cycle program_end = 0, host_end = 0;
   for (auto& channel : memory_->channels()) program_end = std::max(program_end, channel->now());
   for (auto& channel : memory_->channels()) host_end = std::max(host_end, host_->endless() ? channel->now() : channel->run_until_fed());
@@ -296,7 +312,7 @@ QueuedRun::Named QueuedRun::cycle_statistics(const QueuedController& channel) co
   return cycles;
 }
 
-std::string QueuedRun::statistics() const {
+std::string QueuedRun::statistics(bool lists) const {
   const Spec& spec = memory_->spec();
   Component system{"MemorySystem", dialect_, "", {}, {}};
   for (const auto& [name, value] : result_.totals) system.add(name, value);
@@ -307,9 +323,14 @@ std::string QueuedRun::statistics() const {
   }
   system.children.push_back(dram);
   for (const auto& channel : memory_->channels()) {
-    Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel->channel()), {}, {}};
+    Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel->channel()), {}, {}, true};
     for (const auto& [name, value] : command_counts(*channel)) out.add("num_" + name + "_commands", value);
     for (const auto& [name, value] : cycle_statistics(*channel)) out.add(name, value);
+    for (const auto& listener : channel->listeners()) {
+      Component plugin{"ControllerPlugin", listener->name(), "", {}, {}, true};
+      listener->describe(plugin);
+      if (!plugin.statistics.empty()) out.children.push_back(plugin);
+    }
     system.children.push_back(out);
   }
   if (shared_) {
@@ -317,7 +338,7 @@ std::string QueuedRun::statistics() const {
     add_to(sharing, *shared_, spec.tck_ps);
     system.children.push_back(sharing);
   }
-  return to_text(system) + "\n";
+  return to_text(system, lists) + "\n";
 }
 
 }  // namespace moeram

@@ -61,10 +61,12 @@ class QueuedMemory {
 class QueuedRun : public SimulatorRun {
  public:
   QueuedRun(const Params& config, bool strict, const std::string& folder);
-  void run(bool skip) override;
+  using SimulatorRun::run;
+  using SimulatorRun::statistics;
+  void run(bool skip, Cycle most_cycles) override;
   // Plays the trace of instructions, but for the one that ends it, as play_turns does, and reports nothing else.
   Turns run_turns(std::int64_t most, bool fold);
-  std::string statistics() const override;
+  std::string statistics(bool lists) const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
   // Every column command of the program in its own order, channel by channel in each instruction. Throws ConfigError where the trace is
   // no program of instructions.
@@ -87,10 +89,10 @@ class QueuedRun : public SimulatorRun {
   void run_alone(bool skip, Cycle together);
   void read_memory(const Params& config);
   void read_frontend(const Params& config);
-  void open_plugins(const Params& controller);
 
   std::string folder_;
   std::string dialect_;
+  std::string reference_;  // the simulator that the standard follows; empty: none
   std::unique_ptr<Standard> standard_;
   std::unique_ptr<QueuedMemory> memory_;
   std::unique_ptr<AddressMapper> mapper_;
@@ -101,6 +103,7 @@ class QueuedRun : public SimulatorRun {
   std::vector<std::unique_ptr<RequestFeed>> feeds_;
   std::optional<SharedResult> shared_;
   ClockRatio ratio_;
+  Cycle most_cycles_ = kNever;
   bool priced_ = false;  // the energy of commands is wanted
   std::vector<std::string> warnings_;
   QueuedResult result_;

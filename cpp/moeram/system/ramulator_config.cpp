@@ -23,11 +23,9 @@ RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string&
   if (family_->counts_per_command) {
     for (auto& channel : memory_->channels()) channel->add_listener(std::make_shared<RowStatePerCommand>(memory_->spec(), front.cores));
   }
-  add_plugins(plan.controller, *memory_, folder);
+  add_plugins(plan.controller, memory_->spec(), listened_channels(*memory_), folder);
   check_unread(config, strict, warnings_);
 }
-
-void RamulatorRun::run(bool skip) { run(skip, kNever); }
 
 void RamulatorRun::run(bool skip, Cycle most_cycles) {
   if (most_cycles == kNever) {
@@ -47,8 +45,6 @@ void RamulatorRun::finish() {
   }
   frontend_->finish();
 }
-
-std::string RamulatorRun::statistics() const { return statistics(false); }
 
 std::string RamulatorRun::statistics(bool lists) const {
   Component front = frontend_->describe();

@@ -20,15 +20,14 @@ class RamulatorRun : public SimulatorRun {
   // Relative paths in it count from `folder`, or from the working directory if that is empty.
   RamulatorRun(const Params& config, bool strict, const std::string& folder = "");
 
-  void run(bool skip = true) override;
-  // EngineError once the memory has made `most_cycles`.
-  void run(bool skip, Cycle most_cycles);
+  using SimulatorRun::run;
+  void run(bool skip, Cycle most_cycles) override;
   // For hosts, which tick themselves: what run() does at the end.
   void finish();
 
-  // Both documents as 2.0 prints them. `lists`: components of the same name as one list, so that no key stands twice.
-  std::string statistics() const override;
-  std::string statistics(bool lists) const;
+  // Both documents as 2.0 prints them.
+  using SimulatorRun::statistics;
+  std::string statistics(bool lists) const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
   const MemorySystem& memory() const { return *memory_; }
   MemorySystem& memory() { return *memory_; }

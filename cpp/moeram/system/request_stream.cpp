@@ -1,6 +1,9 @@
 #include "moeram/system/request_stream.h"
 
 #include <algorithm>
+#include <string>
+
+#include "moeram/base/errors.h"
 
 namespace moeram {
 namespace {
@@ -11,7 +14,11 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; 
 
 // The front end's n-th tick (from 0) is in iteration n * ratio.memory, memory's m-th tick (from 1) in (m - 1) * ratio.frontend;
 // in the same iteration the front end goes first.
-StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio) {
+void refuse_cycles(Cycle cycles, Cycle most_cycles) {
+  if (cycles > most_cycles) throw EngineError("not finished within " + std::to_string(most_cycles) + " cycles");
+}
+
+StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio, Cycle most_cycles) {
   StreamResult result;
   result.accepted.assign(channels.front()->spec().requests.size(), 0);
   std::int64_t tick = 0;
@@ -25,12 +32,14 @@ StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<Queue
       tick = std::max(tick + 1, ceil_div((free - 1) * ratio.frontend + 1, ratio.memory));
       now = ceil_div(tick * ratio.memory, ratio.frontend);
       channel.run_until(now);
+      refuse_cycles(now + 1, most_cycles);
     }
     ++result.accepted[static_cast<std::size_t>(request.kind)];
     source.advance();
   }
   result.cycles = now + 1;
   for (auto& channel : channels) result.cycles = std::max(result.cycles, channel->run_until_drained());
+  refuse_cycles(result.cycles, most_cycles);
   for (auto& channel : channels) channel->run_until(result.cycles);
   return result;
 }

@@ -16,6 +16,8 @@ struct StreamResult {
   std::vector<std::int64_t> accepted;   // [request kind]
 };
 
-StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio);
+// Throws EngineError if the run takes more than `most_cycles` of memory.
+StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio, Cycle most_cycles = kNever);
+void refuse_cycles(Cycle cycles, Cycle most_cycles);
 
 }  // namespace moeram

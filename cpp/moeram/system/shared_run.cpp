@@ -69,11 +69,12 @@ HostTraffic::HostTraffic(const Params& host, const Spec& spec, const AddressMapp
   trace_ = std::make_unique<LoadStoreTrace>(path);
   of_channel_.resize(static_cast<std::size_t>(spec.counts[0]));
   for (std::size_t i = 0; i < trace_->size(); ++i) {
-    const std::int32_t channel = mapper.map(trace_->address(i))[0];
-    if (channel >= spec.counts[0]) {
-      throw TraceError(path + ": address " + std::to_string(trace_->address(i)) + " lies in channel " + std::to_string(channel) + ", but there are only " + std::to_string(spec.counts[0]));
+    const std::int64_t address = trace_->address(i);
+    if (address >= mapper.end_address()) {
+      throw TraceError(path + ":" + std::to_string(i + 1) + ": address " + std::to_string(address) + " lies beyond the memory, which ends at " +
+                       std::to_string(mapper.end_address()));
     }
-    of_channel_[static_cast<std::size_t>(channel)].push_back(i);
+    of_channel_[static_cast<std::size_t>(mapper.map(address)[0])].push_back(i);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "moeram/base/params.h"
+#include "moeram/base/types.h"
 
 namespace moeram {
 
@@ -13,8 +14,12 @@ class SimulatorRun {
  public:
   virtual ~SimulatorRun() = default;
   // `skip`: jump over cycles in which nothing happens; never changes a result.
-  virtual void run(bool skip) = 0;
-  virtual std::string statistics() const = 0;  // after run()
+  // EngineError once the memory has made `most_cycles`, ConfigError where that cannot be told.
+  virtual void run(bool skip, Cycle most_cycles) = 0;
+  void run(bool skip = true) { run(skip, kNever); }
+  // After run(). `lists`: components of the same name as one list, so that no key stands twice.
+  virtual std::string statistics(bool lists) const = 0;
+  std::string statistics() const { return statistics(false); }
   virtual const std::vector<std::string>& warnings() const = 0;
 };
 

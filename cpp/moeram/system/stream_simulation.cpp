@@ -69,12 +69,13 @@ void StreamSimulation::read_streams(const Params& frontend) {
   }
 }
 
-void StreamSimulation::run(bool skip) {
+void StreamSimulation::run(bool skip, Cycle most_cycles) {
+  if (most_cycles != kNever) throw ConfigError("--max-cycles goes with traces only; streams are as long as their `extent_bytes` say");
   config_.options.skip = skip;
   result_ = run_streams(*spec_, config_, streams_);
 }
 
-std::string StreamSimulation::statistics() const {
+std::string StreamSimulation::statistics(bool lists) const {
   std::vector<std::int64_t> channels(result_.kinds.size(), 0);
   for (const int kind : result_.kind_of_channel) {
     if (kind >= 0) ++channels[static_cast<std::size_t>(kind)];
@@ -112,7 +113,7 @@ std::string StreamSimulation::statistics() const {
     }
     system.children.push_back(out);
   }
-  return to_text(system) + "\n";
+  return to_text(system, lists) + "\n";
 }
 
 }  // namespace moeram

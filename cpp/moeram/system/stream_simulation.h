@@ -13,8 +13,10 @@ namespace moeram {
 class StreamSimulation : public SimulatorRun {
  public:
   StreamSimulation(const Params& config, bool strict, const std::string& folder);
-  void run(bool skip) override;
-  std::string statistics() const override;
+  using SimulatorRun::run;
+  using SimulatorRun::statistics;
+  void run(bool skip, Cycle most_cycles) override;
+  std::string statistics(bool lists) const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
 
  private:

@@ -13,6 +13,7 @@ from moeram.cli.terminal import output
 from moeram.errors import ConfigError
 from moeram.files import check_target, whole_file
 from moeram.pim.engine import ProgramTimes, peak_cycles, time_program
+from moeram.pim.numbers import number_format
 
 app = typer.Typer(no_args_is_help=True, help="Kernels on memories that compute.")
 
@@ -75,8 +76,12 @@ def run(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the values.")] = 0,
 ) -> None:
     """Lower a kernel, time it on the cycle engine, and say where time and energy go; exit code 1 where values are wrong."""
+    if values:
+        number_format(values)
     lowered = _kernel(standard, kernel, parameter, org, timing, faults)
     times = time_program(lowered.design, lowered.text(), refresh=refresh)
+    for warning in times.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     _show(lowered, times)
     if values and not _values_are_right(lowered, values, seed):
         raise typer.Exit(1)

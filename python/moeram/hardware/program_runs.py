@@ -24,14 +24,14 @@ _DIALECTS = {
 class ProgramMemory:
     """The memory that a trace is for: a standard's name or file, presets and sizes as under `DRAM.org` and `DRAM.timing`.
 
-    host, sharing: ordinary requests beside the program and who goes first, as under `Frontend.Host` and `Controller.Sharing`.
+    faults: "all", "none", or whether a fault is kept by its name. host, sharing: ordinary requests beside the program and who goes first, as under `Frontend.Host` and `Controller.Sharing`.
     """
 
     standard: str
     organization: dict[str, Any]
     timing: dict[str, Any]
     syntax: str = "fields"
-    faults: str = "all"
+    faults: str | dict[str, bool] = "all"
     refresh: bool = True
     host: dict[str, Any] | None = None
     sharing: dict[str, Any] | None = None
@@ -112,6 +112,15 @@ def lower_program(memory: ProgramMemory, trace: str) -> list[LoweredCommand]:
     ]
 
 
+def check_program(memory: ProgramMemory, trace: str) -> list[str]:
+    """Read a trace as `play_program` does and run nothing; the engine's warnings.
+
+    Raises:
+        ConfigError, TraceError: what the engine refuses, with the line of the trace.
+    """
+    return list(_call(load_core().check_program, memory, trace))
+
+
 def _given(**values: dict[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -121,9 +130,14 @@ def _call(call: Callable[..., Any], memory: ProgramMemory, trace: str, **options
         Path(folder, "program.txt").write_text(trace, encoding="utf-8")
         path = Path(folder, "config.yaml")
         path.write_text(yaml.safe_dump(memory.configuration()), encoding="utf-8")
+
+        def named(text: str) -> str:  # the user knows neither the folder nor the configuration
+            return text.replace(str(path), memory.standard).replace(f"{folder}/", "")
+
         try:
-            return call(str(path), folder=folder, **options)
+            answer = call(str(path), folder=folder, **options)
         except MoeramError as error:
-            # The user knows neither the folder nor the configuration.
-            text = str(error).replace(str(path), memory.standard).replace(f"{folder}/", "")
-            raise type(error)(text) from None
+            raise type(error)(named(str(error))) from None
+        if isinstance(answer, dict) and "warnings" in answer:
+            answer["warnings"] = [named(warning) for warning in answer["warnings"]]
+        return answer

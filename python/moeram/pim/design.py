@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware.cycle import load_core
+from moeram.hardware.program_runs import ProgramMemory
 from moeram.options import Options, build, load_config
 from moeram.options.tree import Tree, overlay
 
@@ -75,6 +76,13 @@ class Unit(Options):
     operand_rows: Count | None = None
     microcode: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _buffers_hold_an_access(self) -> Unit:
+        for name, size in self.buffers.items():
+            if size < self.access_bytes:
+                raise ValueError(f"buffers.{name}: {size} bytes do not hold one access of {self.access_bytes}")
+        return self
+
 
 class _Sections(Options):
     unit: Unit
@@ -119,6 +127,23 @@ class PimDesign:
             known = self.instructions["operations"]
             return [name for name, entry in known.items() if entry.get("reaches_units_by") == "read"]
         return [name for name, one in self.unit.operations.items() if one.does in ("multiply", "multiply_banks")]
+
+    def memory(self, *, refresh: bool = True, checked: bool = False) -> ProgramMemory:
+        """Return what the engine plays programs on; checked: without the faults that leave sizes and addresses unchecked."""
+        unchecked = [
+            name
+            for name, fault in self.sections.value.get("faults", {}).items()
+            if fault["without"].get("instructions", {}).get("checks_sizes")
+        ]
+        all_or_none = "all" if self.with_faults else "none"
+        return ProgramMemory(
+            standard=self.standard,
+            organization={"preset": self.organization, **self.sizes},
+            timing={"preset": self.timing},
+            syntax=self.instructions["syntax"],
+            faults=dict.fromkeys(unchecked, False) if checked and self.with_faults and unchecked else all_or_none,
+            refresh=refresh,
+        )
 
     def command(self, operation: str) -> str | None:
         """Return the command that an instruction ends in, if it has one."""

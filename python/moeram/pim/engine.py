@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moeram.errors import ConfigError
-from moeram.hardware.program_runs import ProgramMemory, play_program
+from moeram.hardware.program_runs import play_program
 from moeram.pim.design import PimDesign
 from moeram.pim.kernels import Kernel
 
@@ -16,13 +16,14 @@ class ProgramTimes:
     """What the engine found for a program.
 
     cycles: of a clock of tck_ps, until everything is done. commands: of each kind, by channel. energy_nj: of all channels, by command
-    and "background", as the standard prices them.
+    and "background", as the standard prices them. warnings: of the engine.
     """
 
     cycles: int
     tck_ps: int
     commands: dict[int, dict[str, int]]
     energy_nj: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
     @property
     def time_ns(self) -> float:
@@ -48,11 +49,15 @@ def time_program(design: PimDesign, text: str, *, refresh: bool = True, command_
     Raises:
         TraceError: names the line that is wrong. EngineError: nothing can happen any more; names the blocked request.
     """
-    answer = play_program(_memory(design, refresh), text, command_trace=command_trace)
+    answer = play_program(design.memory(refresh=refresh), text, command_trace=command_trace)
     commands = {channel: counts for channel, counts in answer["command_counts_by_channel"].items() if counts}
     cycles = answer["memory_system_cycles"]
     return ProgramTimes(
-        cycles=cycles, tck_ps=design.facts["tck_ps"], commands=commands, energy_nj=_energy_nj(design, commands, cycles)
+        cycles=cycles,
+        tck_ps=design.facts["tck_ps"],
+        commands=commands,
+        energy_nj=_energy_nj(design, commands, cycles),
+        warnings=tuple(answer["warnings"]),
     )
 
 
@@ -77,17 +82,6 @@ def peak_cycles(kernel: Kernel, times: ProgramTimes) -> float:
     for level in design.spans(name):
         at_once *= design.counts[level]
     return kernel.work / at_once * gap
-
-
-def _memory(design: PimDesign, refresh: bool) -> ProgramMemory:
-    return ProgramMemory(
-        standard=design.standard,
-        organization={"preset": design.organization, **design.sizes},
-        timing={"preset": design.timing},
-        syntax=design.instructions["syntax"],
-        faults="all" if design.with_faults else "none",
-        refresh=refresh,
-    )
 
 
 def _energy_nj(design: PimDesign, commands: dict[int, dict[str, int]], cycles: int) -> dict[str, float]:

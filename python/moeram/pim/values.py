@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError, TraceError, did_you_mean
-from moeram.pim.expressions import evaluate
+from moeram.pim.design import PimDesign
 from moeram.pim.hbm_pim import Program
 from moeram.pim.hbm_pim_values import UnitMachine
 from moeram.pim.instructions import read_instructions
-from moeram.pim.kernels import Exchange, Kernel, digits_of
+from moeram.pim.kernels import Exchange, Kernel, digits_of, evaluate_at
 from moeram.pim.machine import Machine
 from moeram.pim.meanings import Sent, execute
 from moeram.pim.numbers import NumberFormat, Values, number_format
@@ -108,7 +108,7 @@ def collect(kernel: Kernel, answers: Mapping[int, Values]) -> dict[str, Values]:
             answer = answers.get(line)
             if answer is None:
                 raise TraceError(f"{kernel.design.standard} {kernel.name}:{line + 1}: gives {name}, but answers nothing")
-            index, inside = _indices(exchange, answer.shape, size, ("from_channel", "value"))
+            index, inside = _indices(kernel.design, exchange, answer.shape, size, ("from_channel", "value"))
             np.add.at(total, index[inside], answer[inside])
             given[index[inside]] = True
         if not given.all():
@@ -140,19 +140,20 @@ def _payload(exchange: Exchange, operands: Mapping[str, Values], opsize: int, ma
     if exchange.operand == ZERO:
         return np.zeros(shape, np.float32)
     operand = operands[exchange.operand]
-    index, inside = _indices(exchange, shape, operand.shape, ("entry", "lane"))
+    index, inside = _indices(machine.design, exchange, shape, operand.shape, ("entry", "lane"))
     return np.where(inside, operand.ravel()[index], np.float32(0))
 
 
 def _indices(
-    exchange: Exchange, shape: tuple[int, ...], size: tuple[int, ...], axes: tuple[str, str]
+    design: PimDesign, exchange: Exchange, shape: tuple[int, ...], size: tuple[int, ...], axes: tuple[str, str]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the flat index of each value that is exchanged, and whether there is such an element."""
     grid = np.ogrid[: shape[0], : shape[1]]
     names = dict(exchange.names) | dict(zip(("entry", "lane"), grid, strict=True)) | dict(zip(axes, grid, strict=True))
     inside, flat = np.ones(shape, bool), np.zeros(shape, np.int64)
-    for expression, count in zip(exchange.index, size, strict=True):
-        index = np.broadcast_to(np.asarray(evaluate(expression, names), np.int64), shape)
+    for number, (expression, count) in enumerate(zip(exchange.index, size, strict=True)):
+        value = evaluate_at(design, (*exchange.key, number), expression, names)
+        index = np.broadcast_to(np.asarray(value, np.int64), shape)
         inside &= (index >= 0) & (index < count)
         flat = flat * count + index
     return np.where(inside, flat, 0), inside
