@@ -18,7 +18,7 @@ PYTHON_ROOMS = (
 )  # fmt: skip
 # Rooms with the same number may not see each other.
 CPP_ROOMS = {
-    "base": 0, "dram": 1, "mapping": 2, "controller": 3, "plugin": 4, "mono3d": 4, "pim": 4, "frontend": 5, "system": 6,
+    "base": 0, "pricing": 1, "dram": 1, "mapping": 2, "controller": 3, "plugin": 4, "mono3d": 4, "pim": 4, "frontend": 5, "system": 6,
 }  # fmt: skip
 CORE_DOORS = {"hardware/cycle.py"}
 

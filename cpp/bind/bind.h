@@ -21,6 +21,7 @@ void bind_device_probe(pybind11::module_& module);
 void bind_devices(pybind11::module_& module);
 void bind_near_memory(pybind11::module_& module);
 void bind_attention(pybind11::module_& module);
+void bind_pricing(pybind11::module_& module);
 void bind_streams(pybind11::module_& module);
 void bind_queued(pybind11::module_& module);
 void bind_ramulator(pybind11::module_& module);

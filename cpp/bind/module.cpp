@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   moeram::bind::bind_device_probe(module);
   moeram::bind::bind_near_memory(module);
   moeram::bind::bind_attention(module);
+  moeram::bind::bind_pricing(module);
   moeram::bind::bind_streams(module);
   moeram::bind::bind_queued(module);
   moeram::bind::bind_ramulator(module);

@@ -2,7 +2,7 @@
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 find_package(pybind11 CONFIG REQUIRED)
 pybind11_add_module(_core cpp/bind/module.cpp cpp/bind/bind_attention.cpp cpp/bind/bind_errors.cpp cpp/bind/bind_devices.cpp cpp/bind/bind_device_probe.cpp
-                    cpp/bind/bind_near_memory.cpp cpp/bind/bind_queued.cpp cpp/bind/bind_ramulator.cpp cpp/bind/bind_streams.cpp)
+                    cpp/bind/bind_near_memory.cpp cpp/bind/bind_pricing.cpp cpp/bind/bind_queued.cpp cpp/bind/bind_ramulator.cpp cpp/bind/bind_streams.cpp)
 target_compile_definitions(_core PRIVATE MOERAM_VERSION="${PROJECT_VERSION}")
 target_link_libraries(_core PRIVATE moeram_engine)
 

@@ -38,6 +38,7 @@ def test_without_a_compiled_core_the_message_says_what_to_do(monkeypatch):
         return real(name, globals, locals, fromlist, level)
 
     monkeypatch.setattr(builtins, "__import__", no_core)
+    cycle.load_core.cache_clear()
     with pytest.raises(EngineError, match=r"_core.* cannot be loaded: libyaml-cpp.so.*pip install"):
         cycle.run(one_expert(), load_system("stratum_s"), OPTIONS)
 

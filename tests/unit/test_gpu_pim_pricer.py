@@ -72,7 +72,7 @@ def test_graph_by_hand():
     times = TaskGraph(TASKS).run(took)
     assert times.end_ps["c"].tolist() == [[6, 7]]
     assert times.end_ps["d"].tolist() == [[4, 6]]
-    assert times.end_ps["e"].tolist() == [[17]]
+    assert times.end_ps["e"].tolist() == [[17, 17]]
     assert times.busy_ps["gpu"].tolist() == [[4, 6]]
     with pytest.raises(EngineError, match="did you mean 'a'"):
         TaskGraph([*TASKS, Task("f", ("aa",))])

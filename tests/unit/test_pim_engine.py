@@ -15,6 +15,7 @@ from moeram.hardware.pim_engine import PimEngine
 from moeram.hardware.pim_memory import MatrixCut
 from moeram.hardware.pim_programs import expert_program, matrices_program, run_program
 from moeram.model import load_model
+from moeram.schedule.groups import TokenGroups
 from moeram.serving.pricing.memory_times import EngineTimes, LayerShares
 
 END_CYCLES = 2  # the instruction that ends a trace, which a chain does not have
@@ -81,7 +82,7 @@ def test_attention_lies_between_its_roofline_and_twice_it_where_every_channel_wo
             requests * context * qwen.kv_layer_bytes,
             4 * requests * context * qwen.heads * qwen.head_dim,
         )
-        bound = float(memory.attention_ps(cache, operations).bound_ps)
+        _, bound = memory.attention_ps(cache, operations)
         assert bound / memory.awake < engine.attention_ps(np.full(requests, context)) < 2 * bound
 
 
@@ -105,13 +106,15 @@ def test_known_chains_are_not_played_again(memory, qwen, tmp_path):
 
 
 def test_experts_of_a_step_are_one_chain_on_each_gpu(engine, qwen):
-    kept = np.random.default_rng(0).integers(0, 4, (3, 2, 6))
-    kept[:, :, 0] = 0
-    took = EngineTimes(engine, qwen, 2).groups_ps(kept, engine.expert_ps(np.arange(6)).time_ps)
+    rng = np.random.default_rng(0)
+    groups = TokenGroups(rng.integers(0, 6, (3 * 2, 9)))
+    kept = rng.integers(0, groups.experts + 1)
+    took = EngineTimes(engine, qwen, 2).groups_ps(groups, kept, engine.expert_ps(np.arange(6)).time_ps)
     assert took.shape == kept.shape
     assert (took[kept == 0] == 0).all()
-    tokens = (kept * np.arange(6)).sum(axis=(0, 2))
-    assert took.sum(axis=(0, 2)).tolist() == engine.experts.ps(tokens).tolist()
+    for gpu in range(2):
+        mine = groups.decision % 2 == gpu
+        assert took[mine].sum() == engine.experts.ps((kept * groups.tokens)[mine].sum())
 
 
 def test_layers_without_a_cache_have_no_attention():

@@ -109,9 +109,9 @@ def plain_sieve(observation, expected, comm_ps):
 def test_sieve_by_groups_equals_one_expert_after_the_other(observation):
     plan = learnt_sieve(observation).plan(observation)
     assert np.array_equal(plan.on_memory, plain_sieve(observation, observation.memory_ps, observation.comm_ps))
-    counted = [[(row & (tokens == count)).sum() for count in range(observation.token_counts)]
-               for row, tokens in zip(plan.on_memory, observation.tokens, strict=True)]  # fmt: skip
-    assert plan.kept_by_tokens(observation).tolist() == counted
+    groups = zip(observation.groups.decision, observation.groups.tokens, strict=True)
+    counted = [int((plan.on_memory[row] & (observation.tokens[row] == count)).sum()) for row, count in groups]
+    assert plan.kept(observation).tolist() == counted
 
 
 def test_sieve_by_groups_equals_one_expert_after_the_other_at_the_size_of_models():

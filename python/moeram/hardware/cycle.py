@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,6 +69,7 @@ class StepTimes:
     engine: dict[str, int]
 
 
+@cache
 def load_core() -> ModuleType:
     """Return the compiled core.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError, did_you_mean
+from moeram.hardware.cycle import load_core
 from moeram.hardware.gpu import Gpu
 from moeram.hardware.measured import MeasuredTables
 from moeram.hardware.priced import Priced
@@ -109,11 +110,10 @@ class GpuCost:
             tokens: of each expert [..., experts]; the weights of experts without tokens are not read. expert_bytes: of one
                 expert's weights, None: as wide as `dtype`.
         """
-        counts = np.asarray(tokens, dtype=float)
+        all_tokens, used = load_core().row_totals(tokens)
         weights = 3.0 * hidden_size * intermediate_size
-        all_tokens = counts.sum(axis=-1)
         stored = weights * _element_bytes(dtype) if expert_bytes is None else expert_bytes
-        read, vector = (counts > 0).sum(axis=-1) * stored, all_tokens * _element_bytes(dtype)
+        read, vector = used * stored, all_tokens * _element_bytes(dtype)
         moved = read + vector * expert_activations(hidden_size, intermediate_size)
         least = read + vector * 2 * hidden_size
         return self.roofline(moved, 2 * weights * all_tokens, dtype, kernels=kernels, least_bytes=least)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from moeram.hardware.memory_energy import MemoryEnergy
-from moeram.hardware.priced import Priced
+from moeram.hardware.priced import Priced, priced_one
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.units import Bytes, GbPerS, Ns
@@ -65,13 +65,18 @@ class LogicMemory(Options):
 
     def expert_ps(self, tokens: NDArray[np.int64], model: MoEModel) -> Priced:
         """Price experts with so many tokens each [n]; weights are read once, those of experts without tokens not at all."""
-        return self._roofline(
-            (tokens > 0) * model.expert_bytes, OPERATIONS_PER_WEIGHT * model.expert_parameters * tokens
+        moved, operations = (tokens > 0) * model.expert_bytes, OPERATIONS_PER_WEIGHT * model.expert_parameters * tokens
+        bound = np.maximum(moved / self.peak_bytes_per_ps, operations / self.peak_operations_per_ps)
+        return Priced(
+            time_ps=np.ceil(bound / (self.efficiency * self.awake)).astype(np.int64),
+            bound_ps=np.floor(bound).astype(np.int64),
+            fidelity="analytic",
         )
 
-    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
-        """Price decode attention over caches [n] of so many bytes with so many operations."""
-        return self._roofline(np.asarray(cache_bytes, float), np.asarray(operations, float))
+    def attention_ps(self, cache_bytes: float, operations: float) -> tuple[int, int]:
+        """Return time and bound of decode attention over caches of so many bytes with so many operations."""
+        bound = max(cache_bytes / self.peak_bytes_per_ps, operations / self.peak_operations_per_ps)
+        return priced_one(bound / (self.efficiency * self.awake), bound)
 
     def vector_bytes(self, model: MoEModel) -> int:
         """Every stack has a slice of an expert (sieve.md 11.1): it gets the whole vector and returns partial results as large."""
@@ -80,11 +85,3 @@ class LogicMemory(Options):
     def attention_array_bytes(self, cache_bytes: int, operations: int) -> int:
         """The cache, once for all heads and tokens that read it."""
         return cache_bytes
-
-    def _roofline(self, moved: NDArray, operations: NDArray) -> Priced:
-        bound = np.maximum(moved / self.peak_bytes_per_ps, operations / self.peak_operations_per_ps)
-        return Priced(
-            time_ps=np.ceil(bound / (self.efficiency * self.awake)).astype(np.int64),
-            bound_ps=np.floor(bound).astype(np.int64),
-            fidelity="analytic",
-        )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware.logic_memory import LogicMemory
@@ -52,8 +52,8 @@ class ComputingMemory(Protocol):
         """Price experts with so many tokens each [...]."""
         ...
 
-    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
-        """Price decode attention over caches [...] of so many bytes with so many operations."""
+    def attention_ps(self, cache_bytes: float, operations: float) -> tuple[int, int]:
+        """Return time and bound of decode attention over caches of so many bytes with so many operations."""
         ...
 
     def vector_bytes(self, model: MoEModel) -> int:

@@ -21,6 +21,9 @@ from moeram.hardware.spec import System
 _MOST_MACHINES = 64
 _MOST_BYTES = 64 << 20  # of one machine's layers
 _BYTES_OF_ENTRY = 160  # a place in the dictionary, its number and the head of its key
+# An expert as one number: its place above its tokens; one without tokens behind all others.
+_TOKEN_BITS = 32
+_IDLE = np.iinfo(np.int64).max
 
 
 @lru_cache(maxsize=_MOST_MACHINES)
@@ -52,6 +55,7 @@ class NearMemoryLayers:
         told = (cycle.configuration(system, options), options.reuse_identical_channels, rows_per_expert)
         self._machine = repr(told)
         self._known, self._memo = _times_of(self._machine), memo if reuse else None
+        self._last: tuple[NDArray[np.integer], NDArray[np.int64]] | tuple[None, NDArray[np.int64]] = None, np.zeros(0, np.int64)
         self.hits = self.misses = self.hits_on_disk = 0
 
     @property
@@ -69,20 +73,19 @@ class NearMemoryLayers:
         Raises:
             CapacityError: a batch overflows a buffer of the unit.
         """
-        places = self._places(first_row) * (counts > 0)
-        # Which expert runs first is free to choose: by tier, then by tokens, makes more layers alike than by number.
-        order = np.lexsort((counts, places, counts == 0), axis=1)
-        places, first_row, counts = (np.take_along_axis(array, order, 1) for array in (places, first_row, counts))
+        # Which expert runs first is free to choose: by tier, then by tokens, makes more layers alike than by number; the idle come last.
+        kinds = np.where(counts > 0, self._placed(first_row) + counts, _IDLE)
         if not self._reuse:
             self.misses += len(counts)
-            return self._simulate(first_row, counts, batch)
-        kinds = np.concatenate([places, counts], axis=1).astype(np.int32)
-        prefix = batch.to_bytes(8, "little")
-        keys = [prefix + kind.tobytes() for kind in kinds]
+            return self._simulate(*_sorted(kinds, first_row, counts), batch)
+        told, width = batch.to_bytes(8, "little"), kinds.itemsize * kinds.shape[1]
+        alike = np.sort(kinds, axis=1).tobytes()
+        keys = [told + alike[at : at + width] for at in range(0, len(alike), width)]
         new = {key: layer for layer, key in enumerate(keys) if key not in self._known}
         if new:
             layers = np.fromiter(new.values(), dtype=np.int64)
-            times = self._found_or_simulated(list(new), first_row[layers], counts[layers], batch)
+            rows, tokens = _sorted(kinds[layers], first_row[layers], counts[layers])
+            times = self._found_or_simulated(list(new), rows, tokens, batch)
             self._known.update(zip(new, times.tolist(), strict=True))
         self.misses += len(new)
         self.hits += len(keys) - len(new)
@@ -114,6 +117,12 @@ class NearMemoryLayers:
             self._memo.counts.simulated_commands += times.engine["commands_simulated"]
         return times.time_ps
 
+    def _placed(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Return `_places` above the bits of a number of tokens, kept: placements outlast steps."""
+        if first_row is not self._last[0]:
+            self._last = first_row, self._places(first_row) << _TOKEN_BITS
+        return self._last[1]
+
     def _places(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:
         """Return what a row's number decides, as one number: its tier, and where in the expert the next tier begins."""
         edges, rows = self._tier_rows, self._rows_per_expert
@@ -124,3 +133,9 @@ class NearMemoryLayers:
             return first
         tier = np.searchsorted(edges, first, side="right") - 1
         return tier * (rows + 1) + np.minimum(edges[tier + 1] - first, rows)
+
+
+def _sorted(kinds: NDArray[np.int64], *arrays: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+    """Return arrays [L, experts] in the order of their experts' kinds, equal ones by number."""
+    order = np.argsort(kinds, axis=1, kind="stable")
+    return [np.take_along_axis(array, order, 1) for array in arrays]

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError
 from moeram.hardware.memory_energy import MemoryEnergy
-from moeram.hardware.priced import Priced
+from moeram.hardware.priced import Priced, priced_one
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.units import Bytes, GbPerS, Ns, Ps
@@ -132,18 +132,13 @@ class PimMemory(Options):
             fidelity="analytic",
         )
 
-    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
-        """Price decode attention over caches [n] of so many bytes with so many operations, spread over all channels.
+    def attention_ps(self, cache_bytes: float, operations: float) -> tuple[int, int]:
+        """Return time and bound of decode attention over caches of so many bytes with so many operations, spread over all channels.
 
         A unit reads a cache row once for each query head of its group (sieve.md 5.2): its lanes bound it, not its bytes.
         """
-        read_ps = np.asarray(cache_bytes, float) / self.peak_bytes_per_ps
-        bound = np.maximum(read_ps, np.asarray(operations, float) / self.peak_operations_per_ps)
-        return Priced(
-            time_ps=np.ceil(bound * self.attention_overhead / self.awake).astype(np.int64),
-            bound_ps=np.floor(bound).astype(np.int64),
-            fidelity="analytic",
-        )
+        bound = max(cache_bytes / self.peak_bytes_per_ps, operations / self.peak_operations_per_ps)
+        return priced_one(bound * self.attention_overhead / self.awake, bound)
 
     def vector_bytes(self, model: MoEModel) -> int:
         """Vectors that are written to every pseudochannel, and results, of one token through one expert."""

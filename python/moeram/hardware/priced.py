@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +43,15 @@ class Priced:
             raise EngineError(
                 f"work item {item} takes {self.time_ps.flat[item]} ps, less than its bound of {self.bound_ps.flat[item]} ps"
             )
+
+
+def priced_one(time_ps: float, bound_ps: float) -> tuple[int, int]:
+    """Return time and bound of one work item in whole picoseconds, as `Priced` has many.
+
+    Raises:
+        EngineError: the time is better than its bound.
+    """
+    time, bound = math.ceil(time_ps), math.floor(bound_ps)
+    if time < bound:
+        raise EngineError(f"work takes {time} ps, less than its bound of {bound} ps")
+    return time, bound

@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import Field
 
 from moeram.hardware.lowering import require_near_memory
 from moeram.hardware.memory_energy import MemoryEnergy
-from moeram.hardware.priced import Priced
+from moeram.hardware.priced import Priced, priced_one
 from moeram.hardware.spec import System, load_system
 from moeram.model import MoEModel
 from moeram.options import Options
@@ -89,7 +89,7 @@ class TieredMemory(Options):
         unit = self.system.unit
         return _OPERATIONS_PER_MAC * self.system.banks * unit.mac_block_bytes / 2 / unit.unit_clock_ps
 
-    @property
+    @cached_property
     def _mean_cycle_ps(self) -> float:
         device = self.system.device
         return float(np.asarray(self.system.closed_form.row_cycle_ns) @ np.diff(device.tier_rows)) / device.rows * 1e3
@@ -114,15 +114,11 @@ class TieredMemory(Options):
             fidelity="analytic",
         )
 
-    def attention_ps(self, cache_bytes: ArrayLike, operations: ArrayLike) -> Priced:
-        """Price decode attention over caches [...] of so many bytes with so many operations: whole rows, or the multipliers."""
-        moved, done = np.asarray(cache_bytes, float), np.asarray(operations, float) / self.peak_operations_per_ps
-        time = np.maximum(moved / self.system.row_set_bytes * self._mean_cycle_ps, done)
-        return Priced(
-            time_ps=np.ceil(time).astype(np.int64),
-            bound_ps=np.floor(np.maximum(moved / self.peak_bytes_per_ps, done)).astype(np.int64),
-            fidelity="analytic",
-        )
+    def attention_ps(self, cache_bytes: float, operations: float) -> tuple[int, int]:
+        """Return time and bound of decode attention over caches of so many bytes with so many operations: whole rows, or the multipliers."""
+        done = operations / self.peak_operations_per_ps
+        time = max(cache_bytes / self.system.row_set_bytes * self._mean_cycle_ps, done)
+        return priced_one(time, max(cache_bytes / self.peak_bytes_per_ps, done))
 
     def vector_bytes(self, model: MoEModel) -> int:
         """Return the bytes of vectors to the units and of results back, of one token: every chip takes and returns all of it (U14)."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from moeram.schedule.policy import Observation, Plan, Stateless
+from moeram.schedule.policy import Observation, Plan, Stateless, UniformPlan
 
 
 class GpuOnly(Stateless):
@@ -14,7 +12,7 @@ class GpuOnly(Stateless):
 
     def plan(self, observation: Observation) -> Plan:
         """Return a plan without the memory side."""
-        return Plan(on_memory=np.zeros_like(observation.activated), attention_on_memory=False)
+        return UniformPlan(observation, on_memory=False, attention_on_memory=False)
 
 
 class NoExperts(Stateless):
@@ -24,7 +22,7 @@ class NoExperts(Stateless):
 
     def plan(self, observation: Observation) -> Plan:
         """Return a plan with attention alone on the memory side."""
-        return Plan(on_memory=np.zeros_like(observation.activated))
+        return UniformPlan(observation, on_memory=False)
 
 
 class AttAcc(NoExperts):
@@ -43,4 +41,4 @@ class AllExperts(Stateless):
 
     def plan(self, observation: Observation) -> Plan:
         """Return a plan with every activated expert on the memory side."""
-        return Plan(on_memory=observation.activated.copy())
+        return UniformPlan(observation, on_memory=True)

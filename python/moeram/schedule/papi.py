@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import Field
 
 from moeram.options import Options
-from moeram.schedule.policy import Observation, Plan, Stateless
+from moeram.schedule.policy import Observation, Plan, Stateless, UniformPlan
 
 
 class PapiOptions(Options):
@@ -26,4 +25,4 @@ class Papi(Stateless):
     def plan(self, observation: Observation) -> Plan:
         """Return a plan for the batch as a whole."""
         on_gpu = observation.requests * observation.tokens_per_request > self.options.alpha
-        return Plan(on_memory=np.zeros_like(observation.activated) if on_gpu else observation.activated.copy())
+        return UniformPlan(observation, on_memory=not on_gpu)

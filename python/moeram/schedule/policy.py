@@ -6,7 +6,7 @@ weights lie is the placement's business. All experts of a model have one shape, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import EngineError
+from moeram.schedule.groups import TokenGroups
 
 Times = NDArray[np.float64]  # picoseconds
 
@@ -34,8 +35,8 @@ class ExpertCosts:
     memory_roofline_ps: Times
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _require(field.name, getattr(self, field.name), self.gpu_memory_ps.shape)
+        for one in fields(self):
+            _require(one.name, getattr(self, one.name), self.gpu_memory_ps.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Observation:
     attention_ps: [n], decode attention queued on the memory side. gpu_attention_ps: [n], the same on the GPU.
     comm_ps: [n], transfers between GPUs.
     memory_units: units that hold one expert each under expert parallelism inside the memory side; unit_of_expert: int64 [E].
-    requests, tokens_per_request: of the batch (PAPI's RLP and TLP).
+    requests, tokens_per_request: of the batch (PAPI's RLP and TLP). known_groups: of `tokens`, where somebody has them.
     """
 
     tokens: NDArray[np.int64]
@@ -62,13 +63,13 @@ class Observation:
     unit_of_expert: NDArray[np.int64] | None = None
     requests: int = 1
     tokens_per_request: int = 1
+    known_groups: TokenGroups | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = ("gpu_base_memory_ps", "gpu_base_compute_ps", "attention_ps", "gpu_attention_ps", "comm_ps")
         arrays = [getattr(self, name) for name in names]
         shape = self.tokens.shape[:1]
-        # All at once; what is wrong is looked for only if something is.
-        if any(array.shape != shape for array in arrays) or not _fine(np.array(arrays)):
+        if not _all_fine(arrays, shape):
             for name, array in zip(names, arrays, strict=True):
                 _require(name, array, shape)
         if self.token_counts > len(self.costs.memory_ps):
@@ -79,7 +80,7 @@ class Observation:
     @cached_property
     def token_counts(self) -> int:
         """T: one more than the most tokens of an expert."""
-        return int(self.tokens.max(initial=0)) + 1
+        return self.groups.most + 1
 
     @cached_property
     def activated(self) -> NDArray[np.bool_]:
@@ -87,9 +88,9 @@ class Observation:
         return self.tokens > 0
 
     @cached_property
-    def experts_by_tokens(self) -> NDArray[np.int64]:
-        """Return how many experts of each decision have 0, 1, ... tokens [n, T]; those without tokens do not count."""
-        return by_tokens(self.tokens, self.token_counts)
+    def groups(self) -> TokenGroups:
+        """The experts with tokens, those of equal tokens together."""
+        return self.known_groups or TokenGroups(self.tokens)
 
     @cached_property
     def gpu_memory_ps(self) -> Times:
@@ -112,15 +113,6 @@ class Observation:
         return self.costs.memory_roofline_ps[self.tokens]
 
 
-def by_tokens(tokens: NDArray[np.int64], counts: int) -> NDArray[np.int64]:
-    """Count the experts of each row [n, E] by their tokens below `counts`: [n, counts], column 0 stays empty."""
-    n = len(tokens)
-    places = tokens + (np.arange(n) * counts)[:, None]
-    found = np.bincount(places.ravel(), minlength=n * counts).reshape(n, counts)
-    found[:, 0] = 0
-    return found
-
-
 class Plan:
     """Who computes what.
 
@@ -133,9 +125,26 @@ class Plan:
     def __init__(self, *, on_memory: NDArray[np.bool_], attention_on_memory: bool = True, charged_ps: int = 0) -> None:
         self.on_memory, self.attention_on_memory, self.charged_ps = on_memory, attention_on_memory, charged_ps
 
-    def kept_by_tokens(self, observation: Observation) -> NDArray[np.int64]:
-        """Return how many experts of each decision with 0, 1, ... tokens are on the memory side [n, T]; column 0 stays empty."""
-        return by_tokens(observation.tokens * self.on_memory, observation.token_counts)
+    def kept(self, observation: Observation) -> NDArray[np.int64]:
+        """Return how many experts of each of the observation's groups are on the memory side [groups]."""
+        return observation.groups.counted(observation.tokens * self.on_memory)
+
+
+class UniformPlan(Plan):
+    """All experts on the memory side, or none."""
+
+    def __init__(self, observation: Observation, *, on_memory: bool, attention_on_memory: bool = True) -> None:
+        self.attention_on_memory, self.charged_ps = attention_on_memory, 0
+        self._observation, self._all = observation, on_memory
+
+    @cached_property
+    def on_memory(self) -> NDArray[np.bool_]:  # type: ignore[override]
+        """Experts [n, E] on the memory side."""
+        return self._observation.activated & self._all
+
+    def kept(self, observation: Observation) -> NDArray[np.int64]:
+        """Return how many experts of each group are on the memory side [groups]."""
+        return observation.groups.experts * self._all
 
 
 class SchedulePolicy(Protocol):
@@ -179,6 +188,15 @@ def _require(name: str, array: Times, shape: tuple[int, ...]) -> None:
         raise EngineError(f"{name} of an observation has the shape {array.shape}, expected {shape}")
     if not _fine(array):
         raise EngineError(f"{name} of an observation must be finite and not negative")
+
+
+def _all_fine(arrays: list[Times], shape: tuple[int, ...]) -> bool:
+    """Look at all at once; what is wrong is looked for only if something is."""
+    try:
+        together = np.array(arrays)
+    except ValueError:
+        return False
+    return together.shape == (len(arrays), *shape) and _fine(together)
 
 
 def _fine(times: Times) -> bool:

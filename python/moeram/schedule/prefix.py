@@ -73,68 +73,25 @@ def _descending(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
 class PrefixPlan(Plan):
     """The experts with most tokens on the GPU, the others on the memory side; of equal ones those with the smallest ids go first.
 
-    stop: int64 [n], token count up to which experts stay. moved: int64 [n], how many of exactly that count went to the GPU after all.
+    kept: int64 [groups of the observation], how many stay.
     """
 
-    def __init__(
-        self, observation: Observation, stop: NDArray[np.int64], moved: NDArray[np.int64], *, charged_ps: int = 0
-    ) -> None:
+    def __init__(self, observation: Observation, kept: NDArray[np.int64], *, charged_ps: int = 0) -> None:
         self.attention_on_memory, self.charged_ps = True, charged_ps
-        self._observation, self._stop, self._moved = observation, stop, moved
+        self._observation, self._kept = observation, kept
 
     @cached_property
     def on_memory(self) -> NDArray[np.bool_]:  # type: ignore[override]
         """Experts [n, E] on the memory side."""
-        tokens, stop = self._observation.tokens, self._stop[:, None]
-        last = tokens == stop
-        stays = np.cumsum(last, axis=1) > self._moved[:, None]
-        return (tokens > 0) & ((tokens < stop) | (last & stays))
+        tokens, groups, stays = self._observation.tokens, self._observation.groups, self._kept > 0
+        # The last group of which any stay, and how many of it went to the GPU after all.
+        last = np.full(len(tokens), -1)
+        np.maximum.at(last, groups.decision[stays], np.flatnonzero(stays))
+        stop = np.where(last < 0, 0, groups.tokens[last])[:, None] if len(stays) else np.zeros((len(tokens), 1))
+        moved = (groups.experts - self._kept)[last][:, None] if len(stays) else stop
+        of_last = tokens == stop
+        return (tokens > 0) & ((tokens < stop) | (of_last & (np.cumsum(of_last, axis=1) > moved)))
 
-    def kept_by_tokens(self, observation: Observation) -> NDArray[np.int64]:
-        """Return how many experts of each decision with 0, 1, ... tokens are on the memory side [n, T]."""
-        kept = observation.experts_by_tokens * (np.arange(observation.token_counts) <= self._stop[:, None])
-        kept[np.arange(len(kept)), self._stop] -= self._moved
-        return kept
-
-
-def greedy(
-    observation: Observation, expert_ps: Times, attention_ps: Times, comm_ps: Times
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return stop and moved of the greedy prefix of each decision: experts go to the GPU while max(comm, GPU, memory) falls.
-
-    Experts of equal tokens cost the same, so that along them the GPU's time is convex and the memory side's falls: once a move
-    does not help, the next of its group does not either. A group is therefore passed if its last move helps, and only one group is
-    walked through. Of moves that change nothing those are taken while the memory side is what one waits for (X3).
-
-    Args:
-        expert_ps: [T], of an expert by its tokens. attention_ps, comm_ps: [n], those that count.
-    """
-    costs, counts = observation.costs, observation.token_counts
-    groups, n = observation.experts_by_tokens[:, :0:-1], len(comm_ps)
-    if counts == 1:
-        return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    each = np.empty((3, 1, counts - 1))
-    for place, table in enumerate((costs.gpu_memory_ps, costs.gpu_compute_ps, expert_ps)):
-        each[place, 0] = table[counts - 1 : 0 : -1]
-    np.negative(each[2], out=each[2])
-    ends, comm = np.cumsum(groups * each, axis=2), comm_ps[:, None]
-    ends[2] += (attention_ps - ends[2, :, -1])[:, None]
-    ends[0] += observation.gpu_base_memory_ps[:, None]
-    ends[1] += observation.gpu_base_compute_ps[:, None]
-    # The last move of each group, of those that have one.
-    stops = ~_helps(ends - each, ends, comm) & (groups > 0)
-    place, row = np.argmax(stops, axis=1), np.arange(n)
-    found = stops[row, place]
-    size, cost = groups[row, place], each[:, 0, place]
-    moves = np.arange(int(size.max(where=found, initial=1)))
-    walk = (ends[:, row, place] - size * cost)[:, :, None] + np.arange(len(moves) + 1) * cost[:, :, None]
-    # The last of a group's moves is known not to help.
-    moved = np.argmin(_helps(walk[:, :, :-1], walk[:, :, 1:], comm) & (moves < size[:, None] - 1), axis=1)
-    return np.where(found, counts - 1 - place, 0), np.where(found, moved, 0)
-
-
-def _helps(before: Times, after: Times, comm: Times) -> NDArray[np.bool_]:
-    """Whether a move from one state to the next is taken; states: GPU memory, GPU compute and memory side, [3, n, moves]."""
-    was = np.maximum(before.max(axis=0), comm)
-    now = np.maximum(after.max(axis=0), comm)
-    return (now < was) | ((now == was) & (before[2] > comm))
+    def kept(self, observation: Observation) -> NDArray[np.int64]:
+        """Return how many experts of each group are on the memory side [groups]."""
+        return self._kept

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from moeram.hardware.cycle import load_core
 from moeram.options import Options
 from moeram.schedule.policy import Observation, Plan, Times
-from moeram.schedule.prefix import PrefixPlan, greedy
+from moeram.schedule.prefix import PrefixPlan
 
 
 class SieveOptions(Options):
@@ -37,16 +38,17 @@ class CostTable:
         known = self._ps[tokens]
         return np.where(np.isnan(known), otherwise_ps, known)
 
+    def known_or(self, otherwise_ps: Times) -> Times:
+        """Return the times of 0, 1, ... tokens [T], and `otherwise_ps` [T] where a count was never seen."""
+        self._grow(len(otherwise_ps) - 1)
+        known = self._ps[: len(otherwise_ps)]
+        return np.where(np.isnan(known), otherwise_ps, known)
+
     def update(self, tokens: NDArray[np.int64], measured_ps: Times) -> None:
         """Take the times [m] of one iteration; several with one count enter as their mean."""
-        if not tokens.size:
-            return
-        self._grow(int(tokens.max()))
-        counts = np.bincount(tokens, minlength=self._ps.size)
-        seen = np.flatnonzero(counts)
-        mean = np.bincount(tokens, weights=measured_ps, minlength=self._ps.size)[seen] / counts[seen]
-        old = self._ps[seen]
-        self._ps[seen] = np.where(np.isnan(old), mean, (1 - self._weight) * old + self._weight * mean)
+        if tokens.size:
+            self._grow(int(tokens.max()))
+            load_core().learn(self._ps, tokens, measured_ps, self._weight)
 
     def _grow(self, largest: int) -> None:
         if largest >= self._ps.size:
@@ -69,17 +71,19 @@ class Sieve:
 
     def plan(self, observation: Observation) -> Plan:
         """Return the greedy prefix of each decision."""
-        options, nothing = self.options, np.zeros_like(observation.comm_ps)
+        options = self.options
         expected = observation.costs.memory_roofline_ps[: observation.token_counts]
         if options.use_table:
-            expected = self.table.look_up(np.arange(observation.token_counts), expected)
-        stop, moved = greedy(
-            observation,
-            expected,
-            observation.attention_ps if options.count_attention else nothing,
-            observation.comm_ps if options.count_communication else nothing,
+            expected = self.table.known_or(expected)
+        costs = observation.costs
+        rows = (
+            observation.gpu_base_memory_ps,
+            observation.gpu_base_compute_ps,
+            observation.attention_ps if options.count_attention else np.zeros_like(observation.attention_ps),
+            observation.comm_ps if options.count_communication else np.zeros_like(observation.comm_ps),
         )
-        return PrefixPlan(observation, stop, moved, charged_ps=round(options.scheduler_us * 1e6))
+        kept = observation.groups.greedy_prefix((costs.gpu_memory_ps, costs.gpu_compute_ps, expected), rows)
+        return PrefixPlan(observation, kept, charged_ps=round(options.scheduler_us * 1e6))
 
     def observe(self, tokens: NDArray[np.int64], memory_ps: Times) -> None:
         """Update the cost table with one iteration."""

@@ -36,7 +36,8 @@ class Step:
     @property
     def tokens(self) -> int:
         """Tokens that pass through every layer."""
-        return len(self.decode) * self.tokens_per_request + int(self.chunk_tokens.sum())
+        prompts = int(self.chunk_tokens.sum()) if len(self.prefill) else 0
+        return len(self.decode) * self.tokens_per_request + prompts
 
 
 # Components of energy that no work causes: by time alone.

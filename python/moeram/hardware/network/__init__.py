@@ -7,7 +7,7 @@ loads are balanced.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,11 +18,35 @@ from moeram.hardware.network.topology import TOPOLOGIES, Topology
 from moeram.hardware.spread import Spread
 
 _MOST_HELD = 16
+_MOST_KNOWN = 4096
+_LONGEST_PS = math.ldexp(1, 62)
 Mode = Literal["closed", "event"]
 MODES = ("closed", "event")
 COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce")
 
-__all__ = ["COLLECTIVES", "MODES", "TOPOLOGIES", "Mode", "Network", "Topology"]
+__all__ = ["COLLECTIVES", "MODES", "TOPOLOGIES", "EvenExchanges", "Mode", "Network", "Topology"]
+
+
+class EvenExchanges(NamedTuple):
+    """there_ps, back_ps: int64 [...]. energy_pj: of all of them."""
+
+    there_ps: NDArray[np.int64]
+    back_ps: NDArray[np.int64]
+    energy_pj: float
+
+
+class _Exchange(NamedTuple):
+    """bytes_: a matrix; or, to_all given, what each node gets from all alike (False), gives to all alike (True) [..., nodes]."""
+
+    bytes_: NDArray[np.float64]
+    to_all: bool | None = None
+
+    def matrix(self) -> NDArray[np.float64]:
+        if self.to_all is None:
+            return self.bytes_
+        nodes = self.bytes_.shape[-1]
+        there = np.repeat(self.bytes_[..., None, :] / nodes, nodes, axis=-2)
+        return there.swapaxes(-1, -2) if self.to_all else there
 
 
 class Network:
@@ -36,7 +60,8 @@ class Network:
         self._pj_per_byte = 8 * link_pj_per_bit
         # What was asked for, to hold the closed form against events afterwards.
         self._collectives: Spread[tuple[str, float]] = Spread(_MOST_HELD)
-        self._exchanges: Spread[NDArray[np.float64]] = Spread(_MOST_HELD)
+        self._known: dict[tuple[str, float], int] = {}
+        self._exchanges: Spread[_Exchange] = Spread(_MOST_HELD)
 
     @property
     def fidelity(self) -> str:
@@ -48,6 +73,17 @@ class Network:
         """What the times are made of, for a record."""
         mode = "latency and busiest link" if self.mode == "closed" else "messages that share links"
         return f"{mode}, {self.topology.topology} of {self.topology.nodes}"
+
+    def one_collective_ps(self, name: str, total_bytes: float) -> int:
+        """Return the time of one collective, as `collective_ps` does of many; what was asked before is not worked out again."""
+        asked = (name, total_bytes)
+        if asked not in self._known:
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
+            self._known[asked] = int(self.collective_ps(name, total_bytes))
+        elif self.mode == "closed":
+            self._collectives.add((name, total_bytes / self.topology.nodes * self.topology.nodes))
+        return self._known[asked]
 
     def collective_ps(self, name: str, total_bytes: ArrayLike) -> NDArray[np.int64]:
         """Return the times of collectives [n] in picoseconds.
@@ -87,10 +123,33 @@ class Network:
         flat = matrix.reshape(-1, n, n)
         if self.mode == "closed":
             for one in flat[:: max(len(flat) // 2, 1)]:
-                self._exchanges.add(one)
+                self._exchanges.add(_Exchange(one))
             return _whole(closed_form.exchange_ps(self.topology, matrix))
         times = np.array([event.round_ps(self.topology, one) for one in flat], dtype=float)
         return _whole(times.reshape(matrix.shape[:-2]))
+
+    def even_exchanges(self, received_bytes: ArrayLike) -> EvenExchanges:
+        """Price dispatch and combine of which every node is as large a source, and gets back as much.
+
+        Args:
+            received_bytes: what each node gets from all together, itself included [..., nodes].
+
+        Raises:
+            ConfigError: as `exchange_ps`.
+        """
+        received, topology = _checked(received_bytes, "received_bytes"), self.topology
+        if received.shape[-1:] != (topology.nodes,):
+            raise ConfigError(f"received_bytes has the shape {received.shape}, expected [..., {topology.nodes}]")
+        flat = received.reshape(-1, topology.nodes)
+        energy_pj = 2 * float((flat @ topology.mean_hops).sum() * self._pj_per_byte)
+        if self.mode == "event":
+            matrix = _Exchange(received, to_all=False).matrix()
+            return EvenExchanges(self.exchange_ps(matrix), self.exchange_ps(matrix.swapaxes(-1, -2)), energy_pj)
+        for to_all in (False, True):
+            for one in flat[:: max(len(flat) // 2, 1)]:
+                self._exchanges.add(_Exchange(one, to_all=to_all))
+        both_ps = _whole(closed_form.even_exchanges_ps(topology, received))
+        return EvenExchanges(both_ps[..., 0], both_ps[..., 1], energy_pj)
 
     def error(self) -> float | None:
         """Return the relative error of the closed form against event mode over what was asked for so far: a few collectives and
@@ -102,7 +161,7 @@ class Network:
             pairs = [[n.collective_ps(*one).item() for one in self._collectives.items] for n in (closed, by_events)]
             errors.append((sum(pairs[0]), sum(pairs[1])))
         if self._exchanges.items:
-            matrices = np.stack(self._exchanges.items)
+            matrices = np.stack([exchange.matrix() for exchange in self._exchanges.items])
             errors.append((closed.exchange_ps(matrices).sum().item(), by_events.exchange_ps(matrices).sum().item()))
         known = [formula / event - 1 for formula, event in errors if event]
         return max(known, key=abs) if known else None
@@ -121,7 +180,8 @@ class Network:
 
 def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=float)
-    if not np.isfinite(array).all() or (array < 0).any():
+    # Comparisons with nan are false.
+    if array.size and not (array.min() >= 0 and array.max() < math.inf):
         raise ConfigError(f"{name} must be finite and not negative")
     return array
 
@@ -129,6 +189,6 @@ def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
 def _whole(times_ps: Any) -> NDArray[np.int64]:
     # Rounded up to a picosecond, less what floating point adds.
     array = np.asarray(times_ps, dtype=float)
-    if (array > math.ldexp(1, 62)).any():
+    if array.max(initial=0) > _LONGEST_PS:
         raise ConfigError("a transfer takes more than 50 days: check the bytes and the link")
     return np.ceil(array * (1 - 1e-12)).astype(np.int64)

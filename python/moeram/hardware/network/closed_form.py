@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.hardware.cycle import load_core
 from moeram.hardware.network.topology import Topology
 
 
@@ -42,3 +43,10 @@ def exchange_ps(topology: Topology, matrix_bytes: NDArray[np.float64]) -> NDArra
     busiest = (flat @ topology.incidence).max(axis=-1)
     farthest = np.where(matrix > 0, topology.hop_counts, 0).max(axis=(-2, -1))
     return topology.transfer_ps(1) * busiest + topology.latency_ps * farthest
+
+
+def even_exchanges_ps(topology: Topology, received_bytes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `exchange_ps` of what every node gets [..., nodes] from all nodes alike, and of the way back [..., 2]."""
+    routes = topology.even_incidence, topology.farthest
+    times = load_core().even_exchanges(received_bytes, *routes, topology.transfer_ps(1), topology.latency_ps)
+    return times.reshape(*received_bytes.shape[:-1], 2)

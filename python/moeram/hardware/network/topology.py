@@ -97,6 +97,22 @@ class Topology(Options):
         return result
 
     @cached_property
+    def even_incidence(self) -> NDArray[np.float64]:
+        """Return the share of what a node gets from all nodes alike that crosses each link, and of what it gives to all [nodes, 2, links]."""
+        pairs = self.incidence.reshape(self.nodes, self.nodes, len(self.links))
+        return np.stack([pairs.sum(axis=0), pairs.sum(axis=1)], axis=1) / self.nodes
+
+    @cached_property
+    def farthest(self) -> NDArray[np.float64]:
+        """Return the most latencies to each node from any other, and from it [2, nodes]."""
+        return np.stack([self.hop_counts.max(axis=0), self.hop_counts.max(axis=1)]).astype(float)
+
+    @cached_property
+    def mean_hops(self) -> NDArray[np.float64]:
+        """Return the latencies that a message to each node pays, from all nodes alike [nodes]."""
+        return self.hop_counts.sum(axis=0) / self.nodes
+
+    @cached_property
     def hop_counts(self) -> NDArray[np.int64]:
         """Latencies that each pair's messages pay [nodes, nodes]."""
         return np.array([[self.hops(a, b) for b in range(self.nodes)] for a in range(self.nodes)], dtype=np.int64)

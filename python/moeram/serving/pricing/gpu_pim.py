@@ -7,6 +7,7 @@ once, as arrays [layers, GPUs]; a layer ends for all GPUs with the combine of it
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -24,12 +25,13 @@ from moeram.hardware.shared_memory import Slowdowns
 from moeram.model import MoEModel
 from moeram.options import Options
 from moeram.schedule import ExpertCosts, Observation, Plan, SchedulePolicy
+from moeram.schedule.groups import TokenGroups
 from moeram.schedule.pimoe import unit_times
 from moeram.serving.pricing.gpu_kernels import GpuKernels, network_origin
 from moeram.serving.pricing.memory_times import EngineTimes, FormulaTimes, LayerShares, MemoryTimes
 from moeram.serving.pricing.model_work import ModelWork, StepWork
 from moeram.serving.pricing.pim_energy import PimActivity, PimEnergy
-from moeram.serving.pricing.pim_layer import contended_ps, layer_times_ps
+from moeram.serving.pricing.pim_layer import PARTS, busy_ps, contended_ps, layer_times_ps
 from moeram.serving.pricing.routed import RoutedTokens
 from moeram.serving.step import Origin, Peaks, PricedStep, Step
 
@@ -106,7 +108,8 @@ class GpuPimPricer:
             },
             waiting_w=self._energy.waiting_w,
         )  # fmt: skip
-        self._expert_bytes, self._expert_parameters = model.expert_bytes, model.expert_parameters
+        self._vector, self._expert_bytes = model.hidden_size * model.bytes_per_activation, model.expert_bytes
+        self._expert_parameters = model.expert_parameters
         self._costs: ExpertCosts | None = None
         self._shares = LayerShares(model)
         self._unit_of_expert = np.arange(model.experts // self.gpus) % memory.stacks
@@ -131,12 +134,14 @@ class GpuPimPricer:
         """Return what a step takes; the schedule learns from it."""
         work = self._work.of(step)
         counts = self._routed.counts(step).reshape(self._routed.layers * self.gpus, -1)
-        dispatch_ps, combine_ps, exchange_pj = self._exchanges(counts)
-        observation = self._observe(step, work, counts, dispatch_ps + combine_ps)
+        groups = TokenGroups(counts)
+        dispatch_ps, combine_ps, exchange_pj = self._exchanges(groups)
+        maps_ps, dense_ps, comm_ps = self._maps_ps(work), self._dense_ps(work), dispatch_ps + combine_ps
+        observation = self._observe(step, work, counts, groups, comm_ps)
         plan = self._schedule.plan(observation)
-        kept = plan.kept_by_tokens(observation)
-        groups_ps = self._groups_ps(kept, observation)
-        times = self._resources(observation, plan, kept, groups_ps)
+        kept = plan.kept(observation)
+        kept_ps = self.memory_times.groups_ps(groups, kept, observation.costs.memory_ps)
+        times = self._resources(observation, plan, kept, kept_ps)
         alone_ps = times["experts in memory"]
         if self._slowdowns is not None:
             times = contended_ps(times, self._slowdowns, interleaved=self._options.interleaved)
@@ -144,26 +149,27 @@ class GpuPimPricer:
             times,
             dispatch_ps=dispatch_ps,
             combine_ps=combine_ps,
-            maps_ps=self._maps_ps(work),
-            dense_ps=self._dense_ps(work),
+            maps_ps=maps_ps,
+            dense_ps=dense_ps,
             router_ps=self._options.router_us * 1e6,
             schedule_ps=plan.charged_ps,
             interleaved=self._options.interleaved,
             exclusive=self._options.exclusive,
         )
-        used, tokens = np.nonzero(kept)
-        longer = times["experts in memory"].ravel()[used] / alone_ps.ravel()[used] if self._slowdowns is not None else 1.0
-        self._schedule.observe(tokens, groups_ps[used, tokens] / kept[used, tokens] * longer)
+        if self._slowdowns is not None:
+            longer = np.divide(times["experts in memory"], alone_ps, out=np.ones_like(alone_ps), where=alone_ps > 0)
+            kept_ps = kept_ps * longer.ravel()[groups.decision]
+        self._schedule.observe(*groups.each_kept(kept, kept_ps))
         head_ps = self._head_ps(work)
-        time_ps = int(np.ceil(layers_ps.sum() + head_ps))
-        parts_ps = self._parts(times, dispatch_ps + combine_ps + self._dense_ps(work) + self._maps_ps(work), head_ps)
-        activated, distinct = int(observation.experts_by_tokens.sum()), int(kept.sum())
-        passes = int(kept.sum(axis=0) @ np.arange(kept.shape[1]))
+        time_ps = math.ceil(layers_ps.sum() + head_ps)
+        network_ps = int(comm_ps.sum()) + self._routed.layers * (dense_ps + maps_ps)
+        parts_ps = self._parts(times, network_ps, head_ps)
+        activated, distinct, passes = groups.activated, int(kept.sum()), int(kept @ groups.tokens)
         moved, operations = self._moved(work, activated, distinct, passes, plan), self._operations(work, passes, plan)
         activity = PimActivity(
             time_ps=time_ps,
             gpu_ps=parts_ps["gpu"] * self.gpus,
-            external_bytes=sum(size for name, size in moved.items() if name.startswith("external/")),
+            external_bytes=sum([size for name, size in moved.items() if name.startswith("external/")]),
             array_bytes=self._array_bytes(work, moved, plan),
             macs=operations["units"] / 2,
             vector_bytes=self._vector_bytes(work, passes, plan),
@@ -191,26 +197,33 @@ class GpuPimPricer:
         )
 
     def _observe(
-        self, step: Step, work: StepWork, counts: NDArray[np.int64], comm_ps: NDArray[np.float64]
+        self, step: Step, work: StepWork, counts: NDArray[np.int64], groups: TokenGroups, comm_ps: NDArray[np.int64]
     ) -> Observation:
-        layers, n = self._routed.layers, len(counts)
+        shape = self._routed.layers, self.gpus
         bandwidth, peak = self._bandwidth, self._peak
         on_gpu = max(work.attention_bytes / bandwidth, work.attention_ops / peak) / self.gpus
-        if self._kernels.measures("generation_attention"):
+        if self._tables is not None and self._kernels.measures("generation_attention"):
             on_gpu = float(self._kernels.decode_attention(step, work, share=self.gpus).time_ps)
-        base_memory_ps, base_compute_ps = self._base(step, work)
+        rows = np.empty((5, *shape))
+        for row, base_ps in zip(rows, self._base(step, work), strict=False):
+            row.fill(base_ps / self._routed.layers)
+        rows[2] = self.memory_times.attention_ps(step, work)
+        rows[3] = (on_gpu * self._shares.shares(work))[:, None]
+        rows[4] = comm_ps[:, None]
+        base_memory, base_compute, attention, gpu_attention, comm = rows.reshape(5, -1)
         return Observation(
             tokens=counts,
-            costs=self._expert_costs(int(counts.max())),
-            gpu_base_memory_ps=np.full(n, base_memory_ps / layers),
-            gpu_base_compute_ps=np.full(n, base_compute_ps / layers),
-            attention_ps=self.memory_times.attention_ps(step, work).ravel(),
-            gpu_attention_ps=np.repeat(on_gpu * self._shares.shares(work), self.gpus),
-            comm_ps=np.repeat(comm_ps, self.gpus),
+            costs=self._expert_costs(groups.most),
+            gpu_base_memory_ps=base_memory,
+            gpu_base_compute_ps=base_compute,
+            attention_ps=attention,
+            gpu_attention_ps=gpu_attention,
+            comm_ps=comm,
             memory_units=self._memory.stacks,
             unit_of_expert=self._unit_of_expert,
             requests=max(len(step.decode), 1),
             tokens_per_request=step.tokens_per_request,
+            known_groups=groups,
         )
 
     def _base(self, step: Step, work: StepWork) -> tuple[float, float]:
@@ -245,54 +258,41 @@ class GpuPimPricer:
                 self._costs = replace(self._costs, gpu_memory_ps=grouped.each_ps, gpu_compute_ps=grouped.each_ps)
         return self._costs
 
-    def _groups_ps(self, kept: NDArray[np.int64], observation: Observation) -> NDArray[np.float64]:
-        """Return what the memory takes for experts of each token count, [layers x GPUs, T]."""
-        table = observation.costs.memory_ps[: kept.shape[1]]
-        groups = self.memory_times.groups_ps(kept.reshape(self._routed.layers, self.gpus, -1), table)
-        return groups.reshape(kept.shape)
-
     def _resources(
-        self, observation: Observation, plan: Plan, kept: NDArray[np.int64], groups_ps: NDArray[np.float64]
+        self, observation: Observation, plan: Plan, kept: NDArray[np.int64], kept_ps: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
         """Return how long each resource works in each layer and GPU, [layers, GPUs]."""
-        on_gpu, costs = observation.experts_by_tokens - kept, observation.costs
-        attention = observation.attention_ps if plan.attention_on_memory else np.zeros_like(observation.attention_ps)
-        on_gpu_attention = np.zeros_like(attention) if plan.attention_on_memory else observation.gpu_attention_ps
-        if self._options.memory_layout == "tensor":
-            experts = groups_ps.sum(axis=1)
-        else:
+        groups, costs = observation.groups, observation.costs
+        load, gemm, experts = groups.sums_ps(kept, costs.gpu_memory_ps, costs.gpu_compute_ps, kept_ps)
+        if self._options.memory_layout == "expert":
             used = observation.activated & plan.on_memory
             experts = unit_times(observation, used, self._unit_of_expert, observation.memory_units).max(axis=1)
-        load, gemm = np.stack([costs.gpu_memory_ps, costs.gpu_compute_ps])[:, : kept.shape[1]] @ on_gpu.T.astype(float)
         if self._call_ps:
-            call = np.where(on_gpu.any(axis=1), self._call_ps, 0.0)
+            call = np.zeros_like(load)
+            call[groups.decision[kept < groups.experts]] = self._call_ps
             load, gemm = load + call, gemm + call
-        times = {
-            "load": load,
-            "gemm": gemm,
-            "base": np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps) + on_gpu_attention,
-            "base loads": observation.gpu_base_memory_ps,
-            "attention": attention + self._options.mode_switch_us * 1e6,
-            "experts in memory": experts,
-        }
-        return {name: time.reshape(-1, self.gpus) for name, time in times.items()}
+        base = np.maximum(observation.gpu_base_memory_ps, observation.gpu_base_compute_ps)
+        attention = observation.attention_ps
+        if not plan.attention_on_memory:
+            base, attention = base + observation.gpu_attention_ps, np.zeros_like(base)
+        if self._options.mode_switch_us:
+            attention = attention + self._options.mode_switch_us * 1e6
+        parts = (base, observation.gpu_base_memory_ps, attention, load, gemm, experts)
+        return dict(zip(PARTS, (part.reshape(-1, self.gpus) for part in parts), strict=True))
 
-    def _exchanges(self, counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    def _exchanges(self, groups: TokenGroups) -> tuple[NDArray[np.int64], NDArray[np.int64], float]:
         """Return dispatch and combine of each layer [layers] and their energy (pJ); sources are even, since attention is
         data-parallel (X17).
         """
         if self.gpus == 1:
-            nothing = np.zeros(self._routed.layers)
+            nothing = np.zeros(self._routed.layers, dtype=np.int64)
             return nothing, nothing, 0.0
-        received = counts.reshape(-1, self.gpus, counts.shape[1]).sum(axis=2)
-        vector = self._model.hidden_size * self._model.bytes_per_activation
-        matrix = np.repeat(received[:, None, :] * (vector / self.gpus), self.gpus, axis=1)
-        there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
-        return there.astype(float), back.astype(float), 2 * self._network.exchange_pj(matrix)
+        both = self._network.even_exchanges(groups.total.reshape(-1, self.gpus) * self._vector)
+        return both.there_ps, both.back_ps, both.energy_pj
 
     def _collectives_pj(self, work: StepWork) -> float:
         """Energy of routing maps and of gathering and reducing around sharded projections, of all layers."""
-        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
+        vector = work.tokens * self._vector
         maps_pj = self._network.collective_pj("all_gather", work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES)
         dense_pj = self._network.collective_pj("all_reduce", vector) if self._shards > 1 else 0.0
         return self._routed.layers * (maps_pj + dense_pj)
@@ -309,12 +309,12 @@ class GpuPimPricer:
 
     def _maps_ps(self, work: StepWork) -> int:
         entries = work.tokens * self._model.top_k * ROUTING_ENTRY_BYTES
-        return int(self._network.collective_ps("all_gather", entries)) if self.gpus > 1 else 0
+        return self._network.one_collective_ps("all_gather", entries) if self.gpus > 1 else 0
 
     def _dense_ps(self, work: StepWork) -> int:
         """Time of gathering tokens and reducing results around sharded projections, of one layer."""
-        vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
-        return int(self._network.collective_ps("all_reduce", vector)) if self._shards > 1 else 0
+        vector = work.tokens * self._vector
+        return self._network.one_collective_ps("all_reduce", vector) if self._shards > 1 else 0
 
     def _head_ps(self, work: StepWork) -> float:
         if self._tables is not None:
@@ -340,27 +340,16 @@ class GpuPimPricer:
         on_gpus = [origin._replace(part=named.get(origin.part, origin.part)) for origin in self._kernels.origins()]
         return (*units, *on_gpus, Origin("router", "analytic", "constant: gpu_pim.router_us"), *network)
 
-    def _parts(
-        self,
-        times: dict[str, NDArray[np.float64]],
-        network_ps: NDArray[np.float64],
-        head_ps: float,
-    ) -> dict[str, int]:
+    def _parts(self, times: dict[str, NDArray[np.float64]], network_ps: float, head_ps: float) -> dict[str, int]:
         """Return mean busy times of the GPUs' parts, and what is lost waiting for the fullest one."""
-        gpu = times["base"] + np.maximum(times["load"], times["gemm"])
-        memory = times["attention"] + times["experts in memory"]
-        lost = 0.0
-        if self.gpus > 1:
-            slowest = np.maximum(gpu, memory)
-            lost = slowest.max(axis=1).sum() - slowest.sum() / self.gpus
-        parts = {
-            "gpu": gpu.sum() / self.gpus + head_ps,
-            "memory": memory.sum() / self.gpus,
-            "router": self._options.router_us * 1e6 * len(gpu),
-            "network": network_ps.sum() if self.gpus > 1 else 0.0,
-            "stragglers": lost,
+        gpu_ps, memory_ps, waited_ps = busy_ps(times)
+        return {
+            "gpu": int(gpu_ps / self.gpus + head_ps),
+            "memory": int(memory_ps / self.gpus),
+            "router": int(self._options.router_us * 1e6 * self._routed.layers),
+            "network": int(network_ps),
+            "stragglers": int(waited_ps),
         }
-        return {name: int(value) for name, value in parts.items()}
 
     def _moved(self, work: StepWork, activated: int, distinct: int, passes: int, plan: Plan) -> dict[str, int]:
         """Return bytes by port: of the activated experts `distinct` are in memory, through which tokens pass `passes` times."""

@@ -134,16 +134,14 @@ class GpuPricer:
         if self._kernels.measures("all_reduce"):
             reduce_ps, _, label = self._kernels.all_reduce(vector)
         else:
-            reduce_ps = int(self._network.collective_ps("all_reduce", vector))
+            reduce_ps = self._network.one_collective_ps("all_reduce", vector)
         layers = self._model.layers
         if self._experts == "tensor":
             return Part(2 * layers * reduce_ps, 0, label), 2 * layers * reduce_pj
-        per_gpu = self._dealt.shares(counts).sum(axis=2)
-        matrix = np.repeat(per_gpu[:, None, :] / self.gpus, self.gpus, axis=1) * (vector / max(work.tokens, 1))
-        there, back = self._network.exchange_ps(matrix), self._network.exchange_ps(matrix.swapaxes(1, 2))
-        exchanged = Part(int(there.sum() + back.sum()), 0, self._network.fidelity)
-        energy_pj = layers * reduce_pj + 2 * self._network.exchange_pj(matrix)
-        return Part(layers * reduce_ps, 0, label).plus(exchanged), energy_pj
+        received = self._dealt.shares(counts).sum(axis=2) * (vector / max(work.tokens, 1))
+        both = self._network.even_exchanges(received)
+        exchanged = Part(int(both.there_ps.sum() + both.back_ps.sum()), 0, self._network.fidelity)
+        return Part(layers * reduce_ps, 0, label).plus(exchanged), layers * reduce_pj + both.energy_pj
 
     def _network_origins(self) -> list[Origin]:
         if self.gpus == 1:

@@ -18,6 +18,7 @@ from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.priced import Priced
 from moeram.hardware.spread import Spread
 from moeram.model import MoEModel
+from moeram.schedule.groups import TokenGroups
 from moeram.serving.pricing.model_work import StepWork
 from moeram.serving.step import Origin, Step
 
@@ -34,10 +35,10 @@ class MemoryTimes(Protocol):
         """Price experts with so many tokens each [T], as a table measured in advance has it."""
         ...
 
-    def groups_ps(self, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the experts of a step take together, by layer, GPU and tokens: [L, G, T] as `kept`, the numbers of them.
+    def groups_ps(self, groups: TokenGroups, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the experts of each group that are kept in memory take together [groups]; decision l * GPUs + g is layer l of GPU g.
 
-        expert_ps: [T], the table of one.
+        kept: [groups], how many. expert_ps: [T], the table of one.
         """
         ...
 
@@ -97,16 +98,16 @@ class FormulaTimes:
         """Price experts; see `MemoryTimes`."""
         return self._memory.expert_ps(tokens, self._model)
 
-    def groups_ps(self, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
+    def groups_ps(self, groups: TokenGroups, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the time of each group; see `MemoryTimes`."""
-        return kept * expert_ps
+        return kept * expert_ps[groups.tokens]
 
     def attention_ps(self, step: Step, work: StepWork) -> NDArray[np.float64]:
         """Return attention by layer and GPU; requests are spread evenly."""
-        queued = self._memory.attention_ps(work.attention_bytes // self._gpus, work.attention_ops // self._gpus)
+        queued_ps, _ = self._memory.attention_ps(work.attention_bytes // self._gpus, work.attention_ops // self._gpus)
         if len(step.decode):
-            self._attended.add((float(queued.time_ps) * self._gpus, step, work))
-        return np.repeat((self._shares.shares(work) * float(queued.time_ps))[:, None], self._gpus, axis=1)
+            self._attended.add((float(queued_ps) * self._gpus, step, work))
+        return np.repeat((self._shares.shares(work) * float(queued_ps))[:, None], self._gpus, axis=1)
 
     def origins(self) -> list[Origin]:
         """Return where the times come from, with their errors against the engine, where it plays this memory."""
@@ -156,14 +157,13 @@ class EngineTimes:
         """Price experts; see `MemoryTimes`."""
         return self.engine.expert_ps(tokens)
 
-    def groups_ps(self, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
+    def groups_ps(self, groups: TokenGroups, kept: NDArray[np.int64], expert_ps: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the time of each group; see `MemoryTimes`."""
-        tokens = (kept * np.arange(kept.shape[2])).swapaxes(0, 1)  # a GPU's layers one after the other
-        end = np.cumsum(tokens.reshape(len(tokens), -1), axis=1)
-        end_ps = self.engine.experts.ps(end)
-        took = np.diff(end_ps, axis=1, prepend=0).reshape(tokens.shape).swapaxes(0, 1).astype(float)
-        self._last = replace(self._last, chain_tokens=end[:, -1])
-        self._add("experts", took.sum(), int(end[:, -1].sum()) * self.engine.memory.token_ps(self._model))
+        end, chain_tokens = groups.chains(kept, self._gpus)
+        end_ps = self.engine.experts.ps(np.stack([end - kept * groups.tokens, end]))
+        took = (end_ps[1] - end_ps[0]).astype(float)
+        self._last = replace(self._last, chain_tokens=chain_tokens)
+        self._add("experts", took.sum(), int(chain_tokens.sum()) * self.engine.memory.token_ps(self._model))
         return took
 
     def attention_ps(self, step: Step, work: StepWork) -> NDArray[np.float64]:

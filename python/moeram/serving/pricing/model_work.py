@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ _CLASSES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepWork:
+class StepWork(NamedTuple):
     """Work of a step, over all layers and requests.
 
     tokens: through every layer; decode_tokens: of decoding requests among them; logit_tokens: through the head. attention_bytes, attention_ops:
@@ -113,9 +112,9 @@ class ModelWork:
             middle = step.chunk_start + (step.chunk_tokens + 1) // 2
             ends = int(self.read_tokens(step.chunk_start + step.chunk_tokens).sum())
             scored = int((step.chunk_tokens * self.read_tokens(np.maximum(middle, 1))).sum())
-        sequences = len(step.decode) + len(step.prefill)
+        sequences, tokens = len(step.decode) + len(step.prefill), step.tokens
         return StepWork(
-            tokens=step.tokens,
+            tokens=tokens,
             decode_tokens=len(step.decode) * new,
             logit_tokens=len(step.decode) * new + len(step.prefill),
             attention_bytes=decoded * self._kv_layer_bytes,
@@ -124,7 +123,7 @@ class ModelWork:
             prefill_attention_bytes=ends * self._kv_layer_bytes,
             prefill_attention_ops=scored * self._ops_per_read_token,
             state_bytes=2 * sequences * self._state_bytes,
-            kv_written_bytes=step.tokens * self._kv_token_bytes,
+            kv_written_bytes=tokens * self._kv_token_bytes,
         )
 
     def least_dense_ps(self, work: StepWork, bytes_per_ps: float, operations_per_ps: float) -> float:

@@ -78,6 +78,7 @@ class NearMemoryPricer:
         self._cost = GpuCost(gpu.model_copy(update=through_link))
         self._work = ModelWork(model)
         self._placed: int | None = None
+        self._no_counts = np.zeros((routed.layers, routed.experts), dtype=np.int64)
         weights_per_clock = system.banks * system.unit.mac_block_bytes * 8 / model.precision.experts.bits
         self.peaks = Peaks(
             bytes_per_ps={"link": link * 1e-3, "internal": system.peak_bandwidth_bytes_per_s * 1e-12},
@@ -124,7 +125,8 @@ class NearMemoryPricer:
         work = self._work.of(step)
         swap = self._place(step)
         swap_ps = swap.time_ps if swap else 0
-        counts, prompt_counts = self._counts(step), self._routed.prefill_counts(step)
+        counts = self._counts(step)
+        prompt_counts = self._routed.prefill_counts(step) if len(step.prefill) else self._no_counts
         near_ps = self._near_memory(step, work, counts) if len(step.decode) else 0
         prompt_ps, prompt_bound = self._prompt(step, work, prompt_counts) if len(step.prefill) else (0, 0)
         gpu_ps, gpu_bound = self._projections(step, work) if len(step.decode) else (0, 0)
@@ -264,7 +266,7 @@ class NearMemoryPricer:
         if self.gpus == 1:
             return 0
         vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation
-        return 2 * self._model.layers * int(self._network.collective_ps("all_reduce", vector))
+        return 2 * self._model.layers * self._network.one_collective_ps("all_reduce", vector)
 
     def _network_pj(self, work: StepWork) -> float:
         vector = work.tokens * self._model.hidden_size * self._model.bytes_per_activation

@@ -8,7 +8,7 @@ sustains). Standby and refresh of the memory are part of the power without work 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from moeram.errors import ConfigError
 from moeram.hardware.gpu import Gpu
@@ -16,8 +16,7 @@ from moeram.hardware.memories import ComputingMemory
 from moeram.hardware.memory_energy import BITS_PER_BYTE
 
 
-@dataclass(frozen=True, kw_only=True)
-class PimActivity:
+class PimActivity(NamedTuple):
     """What all GPUs and their memories did in a step.
 
     time_ps: of the step. gpu_ps: kernels on all GPUs. external_bytes, array_bytes: read and written by GPUs, read by units. macs: of

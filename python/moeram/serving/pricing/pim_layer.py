@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moeram.hardware.cycle import load_core
 from moeram.hardware.shared_memory import Slowdowns
 from moeram.serving.overlap import Task, TaskGraph
 
 Times = NDArray[np.float64]  # picoseconds
+# What works in a layer: projections and the like, what they read, then by name.
+PARTS = ("base", "base loads", "attention", "load", "gemm", "experts in memory")
 
 
+@cache
 def _layer(port: str) -> TaskGraph:
     return TaskGraph([
         Task("gather", (), "network", together=True),
@@ -28,9 +33,6 @@ def _layer(port: str) -> TaskGraph:
         Task("memory", ("schedule", "dispatch"), "memory"),  # 6b, 7b, 8
         Task("combine", ("load", "gemm", "memory"), "network", together=True),  # 9
     ])  # fmt: skip
-
-
-_LAYER, _EXCLUSIVE = _layer("external"), _layer("memory")
 
 
 def contended_ps(times: Mapping[str, Times], slowdowns: Slowdowns, *, interleaved: bool) -> dict[str, Times]:
@@ -70,20 +72,25 @@ def layer_times_ps(
     """Return the time of each layer [layers]; numbers are those of sieve.md's tasks.
 
     Args:
-        times: [layers, GPUs] of "base" (projections and the like), "base loads" (what they read), "attention", "load", "gemm" and "experts in memory".
+        times: [layers, GPUs] of each of `PARTS`.
         dispatch_ps, combine_ps: [layers]. maps_ps: all-gather of the routing. dense_ps: gathering and reducing around sharded projections.
         interleaved: two micro-batches are under way. exclusive: the memory serves the GPU or its units, one at a time.
     """
-    graph = (_EXCLUSIVE if exclusive else _LAYER).run({
-        "gather": dense_ps / 2, "projections": times["base"], "attention": times["attention"], "reduce": dense_ps / 2,
+    base, base_loads = times["base"], times["base loads"]
+    durations = {
+        "gather": dense_ps / 2, "projections": base, "attention": times["attention"], "reduce": dense_ps / 2,
         "router": router_ps, "maps": maps_ps, "dispatch": dispatch_ps[:, None], "schedule": schedule_ps,
         "load": times["load"], "gemm": times["gemm"], "memory": times["experts in memory"], "combine": combine_ps[:, None],
-    })  # fmt: skip
-    chain = np.asarray(graph.end_ps["combine"]).max(axis=-1)
-    if not interleaved:
-        return chain
-    # A layer takes no less than half of its chain, nor than its busiest resource.
-    gpu = np.maximum(graph.busy_ps["gpu"], times["base"] + times["load"])
-    memory = graph.busy_ps["memory"] + times["base loads"] if exclusive else graph.busy_ps["memory"]
-    busiest = np.maximum(np.maximum(gpu, memory), graph.busy_ps["network"])
-    return np.maximum(busiest.max(axis=-1), chain / 2)
+    }  # fmt: skip
+    # The GPU's port is busy with what it does in any case, too.
+    also = {"memory": base_loads, "external": base + times["load"]} if exclusive else {"external": base}
+    graph = _layer("memory" if exclusive else "external")
+    return graph.rows_ps(durations, np.shape(base), interleaved=interleaved, also_busy_ps=also)
+
+
+def busy_ps(times: Mapping[str, Times]) -> tuple[float, float, float]:
+    """Return how long GPUs and memories work, each summed over layers and GPUs, and what the mean GPU waits for the fullest."""
+    parts = ("base", "load", "gemm", "attention", "experts in memory")
+    gpu, memory, slower, fullest = load_core().busy_times(*(times[name] for name in parts))
+    gpus = len(gpu) // len(fullest)
+    return gpu.sum(), memory.sum(), fullest.sum() - slower.sum() / gpus if gpus > 1 else 0.0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import TraceError
+from moeram.hardware.cycle import load_core
 from moeram.routing import RoutingSource, SyntheticRouting
 from moeram.routing.source import read_only
 from moeram.routing.statistics import number_over_layers
@@ -40,24 +42,19 @@ class RoutedTokens:
 
     def decode_counts(self, step: Step) -> NDArray[np.int64]:
         """Return the counts of the decoding requests' tokens alone."""
-        return self._counts(step.topic, np.full(len(step.topic), step.tokens_per_request))
+        return self._counts(np.bincount(step.topic) * step.tokens_per_request)
 
     def prefill_counts(self, step: Step) -> NDArray[np.int64]:
         """Return the counts of the prompts' tokens alone."""
-        return self._counts(step.prefill_topic, step.chunk_tokens)
+        return self._counts(np.bincount(step.prefill_topic, weights=step.chunk_tokens))
 
-    def _counts(self, topic: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        drawn = [
-            self._rows(index, int(tokens[topic == index].sum()))
-            for index in np.flatnonzero(np.bincount(topic)).tolist()
-        ]
-        chosen = drawn[0] if len(drawn) == 1 else np.concatenate([self._pools[0][:0, 0], *drawn])
-        return np.bincount(chosen, minlength=self.layers * self.experts).reshape(self.layers, self.experts)
-
-    def _rows(self, topic: int, tokens: int) -> NDArray[np.unsignedinteger]:
-        """Draw so many tokens of a topic: their experts, numbered over all layers."""
-        pool = self._pools[topic]
-        return pool[self._rng.integers(0, len(pool), tokens)].ravel()
+    def _counts(self, tokens: NDArray[Any]) -> NDArray[np.int64]:
+        """Count the experts of so many tokens of each topic."""
+        counts = np.zeros((self.layers, self.experts), dtype=np.int64)
+        for pool, drawn in zip(self._pools, tokens.tolist(), strict=False):
+            if drawn:
+                load_core().count_lines(pool, self._rng.integers(0, len(pool), int(drawn)), counts)
+        return counts
 
 
 def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.unsignedinteger]]:
