@@ -156,10 +156,11 @@ class GpuPimPricer:
             interleaved=self._options.interleaved,
             exclusive=self._options.exclusive,
         )
+        tokens, each_ps = groups.each_kept(kept, kept_ps)
         if self._slowdowns is not None:
-            longer = np.divide(times["experts in memory"], alone_ps, out=np.ones_like(alone_ps), where=alone_ps > 0)
-            kept_ps = kept_ps * longer.ravel()[groups.decision]
-        self._schedule.observe(*groups.each_kept(kept, kept_ps))
+            used = groups.decision[kept > 0]
+            each_ps = each_ps * (times["experts in memory"].ravel()[used] / alone_ps.ravel()[used])
+        self._schedule.observe(tokens, each_ps)
         head_ps = self._head_ps(work)
         time_ps = math.ceil(layers_ps.sum() + head_ps)
         network_ps = int(comm_ps.sum()) + self._routed.layers * (dense_ps + maps_ps)
