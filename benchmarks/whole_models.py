@@ -211,9 +211,10 @@ def main() -> None:
     arguments = parser.parse_args()
     _, measure = CASES[arguments.case]
     first = measure(arguments.routing, arguments.reuse)
-    again_s = None if arguments.once else measure(arguments.routing, arguments.reuse).wall_s
+    again = None if arguments.once else measure(arguments.routing, arguments.reuse)
+    times = {"again_s": again and again.wall_s, "again_cpu_s": again and again.cpu_s}
     peak_mb = (peak_memory_bytes() or 0) / 1e6
-    print(json.dumps({**first.__dict__, "again_s": again_s, "peak_mb": peak_mb, "version": moeram.__version__}))
+    print(json.dumps({**first.__dict__, **times, "peak_mb": peak_mb, "version": moeram.__version__}))
 
 
 if __name__ == "__main__":
