@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <span>
 
 #include "bind.h"
@@ -64,16 +65,29 @@ py::tuple group(const Longs& tokens) {
   return py::make_tuple(array_of(groups.begin), array_of(groups.tokens), array_of(groups.experts), array_of(groups.total), groups.most);
 }
 
-py::array_t<std::int64_t> greedy(const Longs& begin, const Longs& tokens, const Longs& experts, const Doubles& gpu_memory, const Doubles& gpu_compute,
-                                 const Doubles& memory, const Doubles& base_memory, const Doubles& base_compute, const Doubles& attention,
-                                 const Doubles& comm) {
+// tables: of the GPU's memory and compute time, and the memory side's. rows: the GPU's memory and compute time, what is queued, transfers.
+using Tables = std::array<Doubles, 3>;
+using Rows = std::array<Doubles, 4>;
+
+ExpertTables tables_of(const GroupsView& groups, const Tables& tables) {
+  for (const Doubles& table : tables) require_known(groups, table);
+  return {values(tables[0]), values(tables[1]), values(tables[2])};
+}
+
+RowTimes rows_of_decisions(const GroupsView& groups, const Rows& rows) {
+  for (const Doubles& row : rows) require(static_cast<std::size_t>(row.size()) == groups.rows(), "times of decisions must be [rows]");
+  return {values(rows[0]), values(rows[1]), values(rows[2]), values(rows[3])};
+}
+
+template <std::vector<std::int64_t> (*prefix)(const GroupsView&, const ExpertTables&, const RowTimes&)>
+py::array_t<std::int64_t> prefix_by_rows(const Longs& begin, const Longs& tokens, const Longs& experts, const Tables& tables, const Rows& rows) {
   const GroupsView groups = groups_of(begin, tokens, experts);
-  for (const Doubles* table : {&gpu_memory, &gpu_compute, &memory}) require_known(groups, *table);
-  for (const Doubles* row : {&base_memory, &base_compute, &attention, &comm}) {
-    require(static_cast<std::size_t>(row->size()) == groups.rows(), "greedy_prefix: times must be [rows]");
-  }
-  return array_of(greedy_prefix(groups, {values(gpu_memory), values(gpu_compute), values(memory)},
-                                {values(base_memory), values(base_compute), values(attention), values(comm)}));
+  return array_of(prefix(groups, tables_of(groups, tables), rows_of_decisions(groups, rows)));
+}
+
+py::array_t<std::int64_t> many(const Longs& begin, const Longs& tokens, const Longs& experts, const Tables& tables) {
+  const GroupsView groups = groups_of(begin, tokens, experts);
+  return array_of(many_to_gpu(groups, tables_of(groups, tables)));
 }
 
 py::tuple sums(const Longs& begin, const Longs& tokens, const Longs& experts, const Longs& kept, const Doubles& gpu_memory, const Doubles& gpu_compute,
@@ -173,7 +187,9 @@ void bind_pricing(py::module_& module) {
   bind_count<std::uint32_t>(module);
   bind_count<std::uint8_t>(module);
   module.def("group_tokens", &group, py::arg("tokens"));
-  module.def("greedy_prefix", &greedy);
+  module.def("greedy_prefix", &prefix_by_rows<greedy_prefix>);
+  module.def("few_to_memory", &prefix_by_rows<few_to_memory>);
+  module.def("many_to_gpu", &many);
   module.def("sum_rows", &sums);
   module.def("chain_ends", &chains);
   module.def("kept_groups", &each_kept);

@@ -126,7 +126,21 @@ def greedy_prefix(
     begin: NDArray[np.int64],
     tokens: NDArray[np.int64],
     experts: NDArray[np.int64],
-    *tables_and_rows: NDArray[np.float64],
+    tables: tuple[NDArray[np.float64], ...],
+    rows: tuple[NDArray[np.float64], ...],
+) -> NDArray[np.int64]: ...
+def few_to_memory(
+    begin: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    experts: NDArray[np.int64],
+    tables: tuple[NDArray[np.float64], ...],
+    rows: tuple[NDArray[np.float64], ...],
+) -> NDArray[np.int64]: ...
+def many_to_gpu(
+    begin: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    experts: NDArray[np.int64],
+    tables: tuple[NDArray[np.float64], ...],
 ) -> NDArray[np.int64]: ...
 def sum_rows(
     begin: NDArray[np.int64],

@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused():
     short, rows = np.ones(3), (np.zeros(1),) * 4
     with pytest.raises(EngineError, match="ends before their tokens"):
         groups.greedy_prefix((short, short, short), rows)
-    with pytest.raises(EngineError, match=r"times must be \[rows\]"):
+    with pytest.raises(EngineError, match=r"times of decisions must be \[rows\]"):
         groups.greedy_prefix((np.ones(4),) * 3, (np.zeros(2),) * 4)
     with pytest.raises(EngineError, match="ends before the tokens"):
         core.learn(np.zeros(2), np.array([2]), np.ones(1), 0.5)

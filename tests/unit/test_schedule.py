@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -186,6 +187,13 @@ def test_pimoe_with_experts_on_units_waits_for_the_busiest_unit():
     assert plan.on_memory.tolist() == [[False, True, True]]
     with pytest.raises(ConfigError, match="units hold one expert each"):
         make_schedule("pimoe", {"layout": "expert"}).plan(observe([5, 4, 6]))
+
+
+@given(observations)
+def test_pimoe_by_prefixes_is_pimoe_with_one_unit(observation):
+    one = replace(observation, memory_units=1, unit_of_expert=np.zeros(6, dtype=np.int64))
+    moved_one_by_one = make_schedule("pimoe", {"layout": "expert"}).plan(one).on_memory
+    assert np.array_equal(make_schedule("pimoe").plan(observation).on_memory, moved_one_by_one)
 
 
 @pytest.mark.parametrize(("requests", "tokens", "on_memory"), [(3, 1, 2), (4, 1, 0), (2, 2, 0), (1, 3, 2)])

@@ -56,7 +56,57 @@ void keep(const Row& row, std::span<std::int64_t> kept) {
   }
 }
 
+// Times of the experts of a row that have moved to the GPU, the most tokens first, entry k behind k moves.
+std::vector<State> moves_of(const GroupsView& groups, const ExpertTables& costs, std::size_t row) {
+  std::vector<State> moves{{0, 0, 0}};
+  for (std::size_t group = groups.end(row); group-- > groups.first(row);) {
+    const auto tokens = static_cast<std::size_t>(groups.tokens[group]);
+    for (std::int64_t expert = 0; expert < groups.experts[group]; ++expert) {
+      const State last = moves.back();
+      moves.push_back({last.gpu_memory + costs.gpu_memory[tokens], last.gpu_compute + costs.gpu_compute[tokens], last.memory + costs.memory[tokens]});
+    }
+  }
+  return moves;
+}
+
+// The experts that stay when so many of a row have moved.
+void keep_behind(const GroupsView& groups, std::size_t row, std::size_t moved, std::span<std::int64_t> kept) {
+  auto left = static_cast<std::int64_t>(moved);
+  for (std::size_t group = groups.end(row); group-- > groups.first(row);) {
+    const std::int64_t gone = std::min(left, groups.experts[group]);
+    kept[group] = groups.experts[group] - gone;
+    left -= gone;
+  }
+}
+
 }  // namespace
+
+std::vector<std::int64_t> few_to_memory(const GroupsView& groups, const ExpertTables& costs, const RowTimes& rows) {
+  std::vector<std::int64_t> kept(groups.tokens.size());
+  for (std::size_t row = 0; row < groups.rows(); ++row) {
+    const auto moves = moves_of(groups, costs, row);
+    const auto time = [&](std::size_t moved) {
+      const State& gone = moves[moved];
+      const double gpu = std::max(rows.gpu_memory[row] + gone.gpu_memory, rows.gpu_compute[row] + gone.gpu_compute);
+      return std::max(gpu, std::max(moves.back().memory - gone.memory, 0.0));
+    };
+    std::size_t moved = moves.size() - 1;
+    while (moved > 0 && time(moved - 1) < time(moved)) --moved;
+    keep_behind(groups, row, moved, kept);
+  }
+  return kept;
+}
+
+std::vector<std::int64_t> many_to_gpu(const GroupsView& groups, const ExpertTables& costs) {
+  std::vector<std::int64_t> kept(groups.tokens.size());
+  for (std::size_t row = 0; row < groups.rows(); ++row) {
+    const auto moves = moves_of(groups, costs, row);
+    std::size_t moved = 0;
+    while (moved + 1 < moves.size() && std::max(moves[moved].gpu_memory, moves[moved].gpu_compute) <= moves.back().memory - moves[moved].memory) ++moved;
+    keep_behind(groups, row, moved, kept);
+  }
+  return kept;
+}
 
 std::vector<std::int64_t> greedy_prefix(const GroupsView& groups, const ExpertTables& costs, const RowTimes& rows) {
   std::vector<std::int64_t> kept(groups.tokens.size());

@@ -23,6 +23,13 @@ struct RowTimes {
 // change nothing those are taken while the memory side is what one waits for.
 std::vector<std::int64_t> greedy_prefix(const GroupsView& groups, const ExpertTables& costs, const RowTimes& rows);
 
+// As `greedy_prefix`, from the other end: all on the GPU, and the fewest tokens come to the memory while max(GPU, memory) falls with each; what is queued on
+// the memory side and transfers do not count.
+std::vector<std::int64_t> few_to_memory(const GroupsView& groups, const ExpertTables& costs, const RowTimes& rows);
+
+// All in memory, and the most tokens go to the GPU while the GPU's experts do not take longer than the memory's; the move that makes them stays.
+std::vector<std::int64_t> many_to_gpu(const GroupsView& groups, const ExpertTables& costs);
+
 struct RowSums {
   std::vector<double> gpu_memory, gpu_compute, memory;  // [rows]
 };

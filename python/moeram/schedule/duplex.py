@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from moeram.schedule.policy import Observation, Plan, Stateless
-from moeram.schedule.prefix import prefixes
+from moeram.schedule.prefix import PrefixPlan
 
 
 class Duplex(Stateless):
@@ -18,14 +16,4 @@ class Duplex(Stateless):
 
     def plan(self, observation: Observation) -> Plan:
         """Return the co-processing split of each decision."""
-        family = prefixes(observation, observation.memory_ps)
-        time = np.maximum(family.gpu_ps, family.memory_ps - observation.attention_ps[:, None])
-        # From the right end (everything on the GPU) towards the left while it gets strictly faster.
-        moved = family.activated.copy()
-        row = np.arange(len(moved))
-        going = moved > 0
-        while going.any():
-            going &= time[row, np.maximum(moved - 1, 0)] < time[row, moved]
-            moved = moved - going
-            going &= moved > 0
-        return Plan(on_memory=family.on_memory(moved))
+        return PrefixPlan(observation, observation.groups.few_to_memory(observation.costs.tables, observation.rows))

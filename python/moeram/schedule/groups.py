@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from moeram.hardware.cycle import load_core
 
 Times = NDArray[np.float64]  # picoseconds
+Tables = tuple[Times, Times, Times]
+Rows = tuple[Times, Times, Times, Times]
 
 
 class TokenGroups:
@@ -39,7 +41,7 @@ class TokenGroups:
         found = np.bincount(places.ravel(), minlength=len(tokens) * counts)
         return found[self.decision * counts + self.tokens]
 
-    def greedy_prefix(self, tables: tuple[Times, Times, Times], rows: tuple[Times, Times, Times, Times]) -> NDArray[np.int64]:
+    def greedy_prefix(self, tables: Tables, rows: Rows) -> NDArray[np.int64]:
         """Return how many experts of each group stay with the memory when those with most tokens go to the GPU while max(comm, GPU, memory)
         falls. Of moves that change nothing those are taken while the memory side is what one waits for (X3).
 
@@ -47,7 +49,19 @@ class TokenGroups:
             tables: [T] by tokens, what an expert adds to the GPU's memory and compute time, and to the memory side's. rows: [n] what the GPU does
                 in any case (memory, compute), what is queued on the memory side, transfers.
         """
-        return load_core().greedy_prefix(self.begin, self.tokens, self.experts, *tables, *rows)
+        return load_core().greedy_prefix(self.begin, self.tokens, self.experts, tables, rows)
+
+    def few_to_memory(self, tables: Tables, rows: Rows) -> NDArray[np.int64]:
+        """Return the same when all are on the GPU and those with fewest tokens come to the memory while max(GPU, memory) falls with each; what
+        is queued there and transfers do not count.
+        """
+        return load_core().few_to_memory(self.begin, self.tokens, self.experts, tables, rows)
+
+    def many_to_gpu(self, tables: Tables) -> NDArray[np.int64]:
+        """Return the same when all are in memory and those with most tokens go to the GPU while its experts do not take longer than the memory's;
+        the move that makes them stays.
+        """
+        return load_core().many_to_gpu(self.begin, self.tokens, self.experts, tables)
 
     def sums_ps(
         self, kept: NDArray[np.int64], gpu_memory_ps: Times, gpu_compute_ps: Times, kept_ps: Times

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from moeram.errors import ConfigError
 from moeram.options import Options
 from moeram.schedule.policy import Observation, Plan, Stateless, Times
+from moeram.schedule.prefix import PrefixPlan
 
 
 class PimoeOptions(Options):
@@ -32,7 +33,11 @@ class Pimoe(Stateless):
 
     def plan(self, observation: Observation) -> Plan:
         """Return the re-assignment of each decision."""
-        unit_of_expert, units = self._units(observation)
+        if self.options.layout == "tensor":
+            return PrefixPlan(observation, observation.groups.many_to_gpu(observation.costs.tables))
+        if observation.unit_of_expert is None:
+            raise ConfigError("pimoe with layout 'expert' needs a memory side whose units hold one expert each")
+        unit_of_expert, units = observation.unit_of_expert, observation.memory_units
         on_memory = observation.activated.copy()
         going = on_memory.any(axis=1)
         row = np.arange(len(going))
@@ -45,13 +50,6 @@ class Pimoe(Stateless):
             most_popular = np.argmax(np.where(candidates, observation.tokens, -1), axis=1)
             on_memory[row[going], most_popular[going]] = False
         return Plan(on_memory=on_memory)
-
-    def _units(self, observation: Observation) -> tuple[NDArray[np.int64], int]:
-        if self.options.layout == "tensor":
-            return np.zeros(observation.tokens.shape[1], dtype=np.int64), 1
-        if observation.unit_of_expert is None:
-            raise ConfigError("pimoe with layout 'expert' needs a memory side whose units hold one expert each")
-        return observation.unit_of_expert, observation.memory_units
 
 
 def unit_times(

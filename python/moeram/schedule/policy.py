@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import EngineError
-from moeram.schedule.groups import TokenGroups
+from moeram.schedule.groups import Rows, Tables, TokenGroups
 
 Times = NDArray[np.float64]  # picoseconds
 
@@ -33,6 +33,11 @@ class ExpertCosts:
     gpu_compute_ps: Times
     memory_ps: Times
     memory_roofline_ps: Times
+
+    @property
+    def tables(self) -> Tables:
+        """Times on the GPU, and on the memory side by the table measured in advance, as `TokenGroups` takes them."""
+        return self.gpu_memory_ps, self.gpu_compute_ps, self.memory_ps
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -91,6 +96,11 @@ class Observation:
     def groups(self) -> TokenGroups:
         """The experts with tokens, those of equal tokens together."""
         return self.known_groups or TokenGroups(self.tokens)
+
+    @property
+    def rows(self) -> Rows:
+        """Times of each decision beside its experts, as `TokenGroups` takes them."""
+        return self.gpu_base_memory_ps, self.gpu_base_compute_ps, self.attention_ps, self.comm_ps
 
     @cached_property
     def gpu_memory_ps(self) -> Times:

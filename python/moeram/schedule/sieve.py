@@ -75,14 +75,14 @@ class Sieve:
         expected = observation.costs.memory_roofline_ps[: observation.token_counts]
         if options.use_table:
             expected = self.table.known_or(expected)
-        costs = observation.costs
+        gpu_memory, gpu_compute, attention, comm = observation.rows
         rows = (
-            observation.gpu_base_memory_ps,
-            observation.gpu_base_compute_ps,
-            observation.attention_ps if options.count_attention else np.zeros_like(observation.attention_ps),
-            observation.comm_ps if options.count_communication else np.zeros_like(observation.comm_ps),
+            gpu_memory,
+            gpu_compute,
+            attention if options.count_attention else np.zeros_like(attention),
+            comm if options.count_communication else np.zeros_like(comm),
         )
-        kept = observation.groups.greedy_prefix((costs.gpu_memory_ps, costs.gpu_compute_ps, expected), rows)
+        kept = observation.groups.greedy_prefix((*observation.costs.tables[:2], expected), rows)
         return PrefixPlan(observation, kept, charged_ps=round(options.scheduler_us * 1e6))
 
     def observe(self, tokens: NDArray[np.int64], memory_ps: Times) -> None:
