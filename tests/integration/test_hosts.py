@@ -94,6 +94,30 @@ def test_the_example_plugin(plugin, repository, simulate, tmp_path):
     assert heat["activations_per_bank"] == len(banks) / 32
 
 
+def test_the_example_listener_on_a_memory_that_computes(plugin, simulate, tmp_path):
+    """Two reads open a row each; the command that opens all banks together names none of them."""
+    (tmp_path / "program.txt").write_text("MEM RD 0 3 5\nMEM RD 0 30 5\nPIM OPEN 1 0 7\nPIM MAC 4 1 0 7\nPIM END\n")
+    config = f"""
+Frontend: {{impl: AiMTrace, path: program.txt, clock_ratio: 1}}
+MemorySystem:
+  impl: AiMDRAM
+  clock_ratio: 1
+  DRAM: {{impl: HBM3@sieve, org: {{preset: HBM3E_dual}}, timing: {{preset: HBM3E_8000Mbps}}}}
+  Controller:
+    impl: AiM
+    Scheduler: {{impl: FRFCFS}}
+    RefreshManager: {{impl: "No"}}
+    plugins: [{{ControllerPlugin: {{impl: RowHeat, library: {plugin}}}}}]
+  AddrMapper: {{impl: RoBaRaCoCh}}
+"""
+    (controller,) = yaml.safe_load(simulate(config, "--lists").stdout)["MemorySystem"]["Controller"]
+    assert (controller["num_ACT_commands"], controller["num_ACTAB_commands"]) == (2, 1)
+    expected = {"impl": "RowHeat", "activations": 2, "activations_of_hottest_bank": 1, "activations_per_bank": pytest.approx(2 / 48)}
+    assert controller["ControllerPlugin"] == [expected]
+    refused = simulate(config.replace("impl: RowHeat,", "impl: RowHeat, heat: 3,"), ok=False).stderr
+    assert "heat" in refused
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

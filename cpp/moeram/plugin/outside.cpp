@@ -85,6 +85,11 @@ void OutsideComponent::give_up(const std::string& during) const {
 void OutsideComponent::on_command(Cycle now, int command, const Request& request, MemoryPort* port) {
   moeram_request shown{request.byte_address, {}, request.kind, request.source, request.bank, request.arrive};
   std::copy(request.address.begin(), request.address.end(), shown.address);
+  const std::uint32_t span = spec_.commands[static_cast<std::size_t>(command)].span;  // a controller addresses its first bank
+  if (span != 0) shown.bank = -1;
+  for (int level = 1; level <= spec_.bank_level; ++level) {
+    if ((span >> level & 1U) != 0) shown.address[level] = -1;
+  }
   port_ = port;
   const std::int32_t failed = component_.on_command(object_, now, command, &shown);
   port_ = nullptr;
