@@ -57,11 +57,12 @@ def test_numbers_over_all_layers_are_those_of_the_drawn_experts():
 
 
 def test_large_samples_that_hardly_shrink_are_kept_as_they_are(tmp_path):
-    arrays = {"noise": np.random.default_rng(0).integers(0, 1 << 16, 50_000).astype(np.uint16), "a": np.arange(7)}
+    arrays = {"noise": np.random.default_rng(0).integers(0, 1 << 16, 50_000).astype(np.uint16), "a": np.arange(3, dtype=np.uint8), "b": np.arange(7.0)}
     KernelMemo(tmp_path).put("ab" * 32, arrays)
     (path,) = tmp_path.rglob("*.kernel")
     assert path.stat().st_size >= arrays["noise"].nbytes
     found = KernelMemo(tmp_path).get("ab" * 32)
     assert found is not None and all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    assert all(array.flags.aligned for array in found.values())
     path.write_bytes(path.read_bytes()[:-1])
     assert KernelMemo(tmp_path).get("ab" * 32) is None

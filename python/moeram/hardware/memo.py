@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 
-_MAGIC = b"moeram kernel memo 2\n"
+_MAGIC = b"moeram kernel memo 3\n"
 _SUFFIX = ".kernel"
 _DIGEST_BYTES = 32
+_ALIGNMENT = 16  # of arrays in a file, as in memory: what reads them may ask for it
 
 
 @dataclass
@@ -202,10 +203,17 @@ def _bytes_of(arrays: Arrays) -> int:
 
 def _pack(arrays: Arrays) -> bytes:
     head = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
-    body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    body = b"".join(_padded(np.ascontiguousarray(array).tobytes(), b"\0") for array in arrays.values())
     packed = _pays(body)
-    payload = json.dumps([packed, head]).encode() + b"\n" + (zlib.compress(body, 1) if packed else body)
+    before = len(_MAGIC) + _DIGEST_BYTES + 1
+    first_line = _padded(json.dumps([packed, head]).encode(), b" ", before) + b"\n"
+    payload = first_line + (zlib.compress(body, 1) if packed else body)
     return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def _padded(text: bytes, filler: bytes, before: int = 0) -> bytes:
+    """Return the text with so much behind it that what follows it, and `before` bytes of something else, is aligned."""
+    return text + filler * (-(len(text) + before) % _ALIGNMENT)
 
 
 def _pays(body: bytes) -> bool:
@@ -226,5 +234,5 @@ def _unpack(content: bytes) -> Arrays | None:
     for name, dtype, shape in head:
         count = int(np.prod(shape, dtype=np.int64))
         arrays[name] = np.frombuffer(body, dtype=dtype, count=count, offset=at).reshape(shape)
-        at += arrays[name].nbytes
+        at += arrays[name].nbytes + -arrays[name].nbytes % _ALIGNMENT
     return arrays
