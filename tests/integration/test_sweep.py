@@ -216,6 +216,23 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path, how):
     assert {n: c for n, c in files_of(tmp_path).items() if n.endswith(".parquet")} == files_of(tmp_path / "whole")
 
 
+def test_no_finished_point_is_lost_to_a_kill(tmp_path):
+    """Killed as soon as a point is said to be done: it and all before it are there."""
+    code = (
+        "import os, signal\n"
+        "from moeram.runs import read_sweep, run_sweep\n"
+        f"sweep = read_sweep('mixtral_h100_x2', ['requests.rate_per_s=1..5'], {SMALL})\n"
+        "kill = lambda done, total, failed: done == 3 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"run_sweep(sweep, {str(tmp_path)!r}, '1', workers=1, progress=kill)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert indexed(tmp_path) == 3
+    sweep = read_sweep("mixtral_h100_x2", ["requests.rate_per_s=1..5"], SMALL)
+    again = run_sweep(sweep, tmp_path, "1", workers=1)
+    assert [outcome.found for outcome in again.outcomes] == [True, True, True, False, False]
+
+
 def _square_or_die(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
