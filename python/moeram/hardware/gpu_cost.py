@@ -65,7 +65,8 @@ class GpuCost:
         """Price work items [n] by bytes moved and operations done; least_bytes: that no kernel could save, for the bound."""
         gpu = self.gpu
         moved, done = np.broadcast_arrays(np.asarray(memory_bytes, float), np.asarray(operations, float))
-        if (moved < 0).any() or (done < 0).any() or not (np.isfinite(moved).all() and np.isfinite(done).all()):
+        # Comparisons with nan are false.
+        if not all(work.min(initial=0) >= 0 and work.max(initial=0) < math.inf for work in (moved, done)):
             raise ConfigError("bytes and operations must be finite and not negative")
         memory_ps, compute_ps = moved / gpu.bytes_per_ps, done / gpu.peak_flops_per_ps(dtype)
         busy_ps = np.maximum(memory_ps / gpu.memory_efficiency, compute_ps / gpu.compute_efficiency)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError
+from moeram.hardware.cycle import load_core
 from moeram.hardware.gpu_cost import GpuCost, expert_activations
 from moeram.hardware.network import Network
 from moeram.model import MoEModel
@@ -138,8 +139,8 @@ class GpuPricer:
         layers = self._model.layers
         if self._experts == "tensor":
             return Part(2 * layers * reduce_ps, 0, label), 2 * layers * reduce_pj
-        received = self._dealt.shares(counts).sum(axis=2) * (vector / max(work.tokens, 1))
-        both = self._network.even_exchanges(received)
+        received, _ = load_core().row_totals(self._dealt.shares(counts))
+        both = self._network.even_exchanges(received * (vector / max(work.tokens, 1)))
         exchanged = Part(int(both.there_ps.sum() + both.back_ps.sum()), 0, self._network.fidelity)
         return Part(layers * reduce_ps, 0, label).plus(exchanged), layers * reduce_pj + both.energy_pj
 
