@@ -24,6 +24,7 @@ from typing import Any
 import engine_speed
 import growth
 import near_memory_speed
+import pim_speed
 import serving_run
 import whole_models
 from run_tables import print_report
@@ -152,6 +153,7 @@ def main() -> None:
         report["threads"] = scaling_with_threads(repeats)
         report["engine"] = engine_ratios(repeats)
         report["growth"] = growth.measure(repeats)
+        report["pim"] = pim_speed.measure(5 * repeats)
     growth.draw(report["growth"], arguments.figures / "scale-growth.png")
     if arguments.json:
         print(json.dumps(report, indent=1))

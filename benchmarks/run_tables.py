@@ -7,6 +7,7 @@ from typing import Any
 import engine_speed
 import growth
 import near_memory_speed
+import pim_speed
 
 # Cold wall time in seconds: with all reuse, and with less.
 TARGETS_S = {"olmoe": (0.5, 2), "mixtral": (0.5, 3), "scout": (0.5, 5), "sieve": (10, None), "gpu": (1, 6)}
@@ -26,6 +27,8 @@ def print_report(report: dict[str, Any]) -> None:
     engine_speed.print_table(report["engine"]["ramulator2"])
     print()
     near_memory_speed.print_ratios(report["engine"]["near_memory"])
+    print("\nGEMV 4096 x 14336 in fp16 on PIM command sets")
+    pim_speed.print_table(report["pim"])
     print("\ngrowth of the processor time of one thread, exponents of power laws")
     print(growth.table(report["growth"]))
 

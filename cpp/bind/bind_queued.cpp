@@ -40,13 +40,14 @@ py::dict run_queued(const std::string& path, const std::string& folder, const st
     run->run(skip);
   }
   py::dict counts, cycles;
-  for (const auto& channel : run->memory().channels()) {
-    counts[py::int_(channel->channel())] = dict_of(run->command_counts(*channel));
-    cycles[py::int_(channel->channel())] = dict_of(run->cycle_statistics(*channel));
+  for (int channel = 0; channel < run->memory().spec().counts[0]; ++channel) {
+    counts[py::int_(channel)] = dict_of(run->command_counts(run->memory().worker(channel)));
+    cycles[py::int_(channel)] = dict_of(run->cycle_statistics(run->memory().worker(channel)));
   }
   py::dict out;
   out["memory_system_cycles"] = run->result().cycles;
   out["stats"] = dict_of(run->result().totals);
+  out["simulated_channels"] = run->memory().simulated().size();
   out["command_counts_by_channel"] = counts;
   out["cycle_stats_by_channel"] = cycles;
   if (const auto& shared = run->shared()) {

@@ -38,14 +38,14 @@ Choice read_word(const Params& entry, const std::string& key, const std::string&
 }
 
 // Named request kinds as flags.
-std::vector<bool> kind_flags(const Spec& spec, const Params& section, const std::string& key) {
-  std::vector<bool> flags(spec.requests.size(), false);
+std::vector<char> kind_flags(const Spec& spec, const Params& section, const std::string& key) {
+  std::vector<char> flags(spec.requests.size(), false);
   for (const auto& item : section.list(key)) flags[static_cast<std::size_t>(find_kind(spec, item, item.as_text()))] = true;
   return flags;
 }
 
-std::vector<bool> command_flags(const Spec& spec, const Params& section, const std::string& key) {
-  std::vector<bool> flags(spec.commands.size(), false);
+std::vector<char> command_flags(const Spec& spec, const Params& section, const std::string& key) {
+  std::vector<char> flags(spec.commands.size(), false);
   for (const auto& item : section.list(key)) flags[static_cast<std::size_t>(find_command(spec, item, item.as_text()))] = true;
   return flags;
 }

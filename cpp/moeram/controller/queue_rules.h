@@ -31,13 +31,13 @@ struct QueueRules {
   int reading = -1, writing = -1;   // the queues that take turns
   std::vector<std::optional<Side>> side;  // [queue] whose requests it takes; none: refreshes, or both sides'
 
-  std::vector<bool> fence;          // [request kind] nothing but row commands passes it
-  std::vector<bool> marker;         // [request kind] completes without a command, when all that was written before is done
-  std::vector<bool> replies;        // [request kind] its completion is reported, in order of issue
+  std::vector<char> fence;          // [request kind] nothing but row commands passes it
+  std::vector<char> marker;         // [request kind] completes without a command, when all that was written before is done
+  std::vector<char> replies;        // [request kind] its completion is reported, in order of issue
   std::vector<Cycle> latency;       // [command] from the issue of a final command to its completion
   int mode_command = -1;            // switches the mode of a channel; -1: there is none
-  std::vector<bool> in_mode;        // [command] final commands that need the mode
-  std::vector<bool> hits;           // [command] asks for a row hit when it is due
+  std::vector<char> in_mode;        // [command] final commands that need the mode
+  std::vector<char> hits;           // [command] asks for a row hit when it is due
   double low_mark = 0.2, high_mark = 0.8;
 
   // Faults and their like.

@@ -28,12 +28,8 @@ QueuedController::QueuedController(const Spec& spec, const QueueRules& rules, in
   for (std::size_t command = 0; command < spec.commands.size(); ++command) {
     const auto asks = [&](const auto& level) { return level[command] != Prerequisite::none; };
     needs_banks_.push_back(device_.changes_state(static_cast<int>(command)) || std::any_of(spec.prerequisites.begin(), spec.prerequisites.end(), asks));
-    bool alike = !device_.changes_state(static_cast<int>(command)) && spec.commands[command].apply_later < 0;
-    for (const auto& level : spec.rows) {
-      alike = alike && std::all_of(level[command].begin(), level[command].end(), [](const TimingRow& row) { return row.window == 1; });
-    }
-    repeats_alike_.push_back(alike);
   }
+  find_streams();
   statistics_.issued.assign(spec.commands.size(), 0);
   for (auto& side : statistics_.sides) side.issued.assign(spec.commands.size(), 0);
   statistics_.cycles.assign(spec.requests.size(), 0);
@@ -51,21 +47,26 @@ bool QueuedController::accepts(int kind) const {
 }
 
 // Throws EngineError for a kind that nobody takes.
-void QueuedController::prepare(Request& request) const {
+std::size_t QueuedController::queue_for(const Request& request) const {
   const bool known = request.kind >= 0 && request.kind < static_cast<int>(spec_.requests.size());
   if (!known || rules_.queue_of_kind[static_cast<std::size_t>(request.kind)] < 0) {
     const std::string name = known ? "'" + spec_.requests[static_cast<std::size_t>(request.kind)].name + "'" : "kind " + std::to_string(request.kind);
     throw EngineError("request " + name + " enters no queue of the controller of " + spec_.standard + "@" + spec_.edition);
   }
+  return static_cast<std::size_t>(rules_.queue_of_kind[static_cast<std::size_t>(request.kind)]);
+}
+
+void QueuedController::prepare(Request& request) const {
   request.final_command = spec_.requests[static_cast<std::size_t>(request.kind)].command;
   request.bank = device_.bank_of(request.address);
   request.arrive = now_;
 }
 
 bool QueuedController::send(Request request) {
-  prepare(request);
+  const std::size_t number = queue_for(request);
   const auto kind = static_cast<std::size_t>(request.kind);
   if (request.kind == kRead && forwarded(request)) {
+    prepare(request);
     request.depart = now_ + 1;
     ++statistics_.completed[kind];
     if (request.source < 0) {
@@ -78,10 +79,10 @@ bool QueuedController::send(Request request) {
     return true;
   }
   if (!accepts(request.kind)) return false;
+  prepare(request);
   if (nothing_sent_waits()) last_progress_ = now_;
-  const int number = rules_.queue_of_kind[kind];
-  arrived(number, 1, request.source < 0);
-  queue_at(number).push(request, rules_.fence[kind] || rules_.marker[kind]);
+  arrived(static_cast<int>(number), 1, request.source < 0);
+  queues_[number].push(request, rules_.fence[kind] || rules_.marker[kind]);
   quiet_ = false;
   return true;
 }
@@ -90,7 +91,7 @@ bool QueuedController::send(Request request) {
 void QueuedController::arrived(int queue, int count, bool sent) {
   if (sent) sent_waiting_ += count;
   const auto side = rules_.side[static_cast<std::size_t>(queue)];
-  if (!side) return;
+  if (sharing_ == nullptr || !side) return;
   if (waiting_[index_of(*side)] == 0) unserved_since_[index_of(*side)] = now_;
   waiting_[index_of(*side)] += count;
 }
@@ -224,9 +225,8 @@ void QueuedController::count_open_rows(int command, const Address& address) {
   const Command& facts = spec_.commands[static_cast<std::size_t>(command)];
   const auto mark = [&](int bank) {
     const auto b = static_cast<std::size_t>(bank);
-    if (marked_open_[b] == facts.opening) return;
+    marked_count_ += int{facts.opening} - marked_open_[b];
     marked_open_[b] = facts.opening;
-    marked_count_ += facts.opening ? 1 : -1;
   };
   if (facts.span == 0 && rules_.marks_number_in_group) {
     mark(address[static_cast<std::size_t>(spec_.bank_level)]);
@@ -247,7 +247,7 @@ bool QueuedController::drained() const { return nothing_sent_waits() && now_ >= 
 
 Cycle QueuedController::next_event() {
   if (!quiet_ && write_mode_after() != write_mode_ && turns_are_reached()) return now_ + 1;
-  Cycle next = std::min(device_.next_event(), refresh_->next_event());
+  Cycle next = own_event();
   if (!pending_.empty()) {
     const Request& first = pending_.front();
     next = std::min(next, rules_.marker[static_cast<std::size_t>(first.kind)] ? std::max(first.depart, writes_done_ + 1) : first.depart);
@@ -271,12 +271,12 @@ Cycle QueuedController::next_event() {
 
 void QueuedController::pass(Cycle cycles) {
   if (nothing_waits()) statistics_.idle += std::max<Cycle>(now_ + cycles - std::max(now_, all_done() - 1), 0);
-  (marked_count_ > 0 ? statistics_.row_open : statistics_.rows_closed) += cycles;
-  now_ += cycles;
+  pass_waiting(cycles);
 }
 
 void QueuedController::run_until(Cycle until) {
   while (now_ < until) {
+    if (go_on(lone_queue(), until)) continue;
     const Cycle next = skip_ ? next_event() : now_ + 1;
     if (next > until) {
       pass(until - now_);
@@ -300,6 +300,7 @@ Cycle QueuedController::run_until_drained() {
 
 // To the end of the next tick that may do something.
 void QueuedController::step() {
+  if (go_on(lone_queue(), kNever)) return;
   Cycle next = next_event();
   for (const Cycle done : {writes_done_, fed_done_}) {
     if (now_ < done) next = std::min(next, done);

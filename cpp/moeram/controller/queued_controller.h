@@ -6,6 +6,7 @@
 // only commands of the other bus count.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -33,7 +34,7 @@ struct QueuedStatistics {
     std::int64_t completed = 0;
     Cycle longest_wait = 0;                // in which it waited without completing a request
   };
-  std::array<OfSide, 2> sides;             // [side]
+  std::array<OfSide, 2> sides;             // [side], only with a sharing policy
   std::int64_t fed = 0;                    // requests of the feed that have had their final command
 };
 
@@ -82,6 +83,8 @@ class QueuedController : public MemoryPort {
 
   // Without it every cycle is a tick; the results are the same.
   void set_skip(bool skip) { skip_ = skip; }
+  // Without it every command is issued by itself, also those of send_run that follow at equal distance; the results are the same.
+  void set_fold(bool fold) { fold_ = fold; }
   bool drained() const;  // requests that were sent: a waiting refresh is none, nor is what comes from the feed
   void set_read_sink(ReadSink* sink) { sink_ = sink; }
   void add_listener(std::shared_ptr<CommandListener> listener) { listeners_.push_back(std::move(listener)); }
@@ -136,11 +139,23 @@ class QueuedController : public MemoryPort {
   void count_open_rows(int command, const Address& address);
   bool nothing_waits() const;
   bool nothing_sent_waits() const { return sent_waiting_ == 0 && pending_.empty(); }
+  // The next cycle that something brings about here which no request asked for.
+  Cycle own_event() const { return std::min(device_.next_event(), refresh_->next_event()); }
   Cycle all_done() const { return std::max(writes_done_, fed_done_); }
   void pass(Cycle cycles);
+  // The same while requests wait.
+  void pass_waiting(Cycle cycles) {
+    (marked_count_ > 0 ? statistics_.row_open : statistics_.rows_closed) += cycles;
+    now_ += cycles;
+  }
+  std::size_t queue_for(const Request& request) const;
   void prepare(Request& request) const;
-  bool streams_alone(int number);
+  int lone_queue() const;
+  bool only_goes_on(int number);
+  bool go_on(int number, Cycle until);
   bool stream(int number, int& waiting);
+  int issue_columns(const RunQueue& queue, int most);
+  void find_streams();
   void watch() const;
   bool forwarded(const Request& read) const;
   void evaluate(RunQueue& queue) const { queue.evaluate(device_, version_, state_version_); }
@@ -161,19 +176,26 @@ class QueuedController : public MemoryPort {
   RequestFeed* feed_ = nullptr;
   Cycle fed_done_ = 0;            // when the last datum of the feed so far is there
   std::array<Cycle, 2> unserved_since_{};  // [side]
-  std::array<std::int64_t, 2> waiting_{};  // [side] requests in its queues
+  std::array<std::int64_t, 2> waiting_{};  // [side] requests in its queues; this and the one above only with a sharing policy
   std::vector<bool> needs_banks_;  // [command] asks for or changes the state of banks
   bool write_mode_ = false;
   bool kept_choice_ = false;      // the last choice beyond the opened rows came from a queue that keeps its requests
   bool mode_ = false;
   bool skip_ = true;
+  bool fold_ = true;
   bool quiet_ = false;            // the last tick did nothing
   Cycle now_ = 0;
   Cycle last_progress_ = 0;
   ReadSink* sink_ = nullptr;
   std::vector<std::shared_ptr<CommandListener>> listeners_;
-  std::vector<bool> repeats_alike_;  // [command] changes no state, and its timing rows count from its latest issue
-  std::vector<bool> marked_open_;
+  struct Lone {
+    bool may_stream;     // takes requests, and not in turns
+    bool reaches_turns;  // a search comes to the queues that take turns although this one holds something
+    bool first_alone;    // only its first request is ever asked
+  };
+  std::vector<Lone> lone_;     // [queue] if no other holds anything
+  std::vector<char> streams_;  // [request kind] needs nothing but its command, which changes no state and whose timing rows count from its latest issue
+  std::vector<char> marked_open_;     // [bank]
   int marked_count_ = 0;
   QueuedStatistics statistics_;
 };

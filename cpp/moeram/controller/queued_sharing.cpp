@@ -193,11 +193,11 @@ Cycle QueuedController::next_sharing_event() const {
 }
 
 void QueuedController::count_for_side(std::size_t queue, int command, std::int64_t times) {
-  if (rules_.side[queue]) statistics_.sides[index_of(*rules_.side[queue])].issued[static_cast<std::size_t>(command)] += times;
+  if (sharing_ != nullptr && rules_.side[queue]) statistics_.sides[index_of(*rules_.side[queue])].issued[static_cast<std::size_t>(command)] += times;
 }
 
 void QueuedController::complete_for_side(std::size_t queue, std::int64_t times) {
-  if (!rules_.side[queue]) return;
+  if (sharing_ == nullptr || !rules_.side[queue]) return;
   const std::size_t side = index_of(*rules_.side[queue]);
   auto& counted = statistics_.sides[side];
   counted.completed += times;

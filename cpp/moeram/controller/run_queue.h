@@ -35,10 +35,10 @@ class RunQueue {
   void push(const Request& request, bool free) { push(request, 1, free); }
   // `count` requests for as many columns from the given one on.
   void push(const Request& request, int count, bool free);
-  // One more such request behind the last; only after a push of several with nothing pushed since.
-  void extend_last() {
-    ++slots_[static_cast<std::size_t>(runs_.back().last)].count;
-    ++size_;
+  // So many more such requests behind the last; only after a push of several with nothing pushed since.
+  void extend_last(int count) {
+    slots_[static_cast<std::size_t>(runs_.back().last)].count += count;
+    size_ += count;
   }
   // The column behind the last request's.
   std::int32_t next_column() const {
@@ -62,6 +62,10 @@ class RunQueue {
     for (Run& run : runs_) {
       if (run.version != version) evaluate(run, device, version, state_version);
     }
+  }
+  // The same of one run.
+  void evaluate(std::size_t run, const Device& device, std::uint64_t version, std::uint64_t state_version) {
+    if (runs_[run].version != version) evaluate(runs_[run], device, version, state_version);
   }
   template <class Visit>
   void for_each(Visit visit) const {

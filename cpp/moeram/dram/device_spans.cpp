@@ -99,7 +99,7 @@ void Device::apply_to_span(int command, Action action, const Address& address) {
   const int base = span_base(spec_.commands[static_cast<std::size_t>(command)].span, address);
   for (const int offset : span_offsets_[static_cast<std::size_t>(command)]) {
     const auto b = static_cast<std::size_t>(base + offset);
-    if (spec_.rows_accumulate) remember_rows(base + offset, action, row);
+    if (spec_.rows_accumulate && (opens ? banks_[b].state == BankState::opened : !other_rows_[b].empty())) remember_rows(base + offset, action, row);
     banks_[b] = opens ? Bank{BankState::opened, latency_class, row} : Bank{};
   }
 }

@@ -125,6 +125,10 @@ void Timing::issue_below(int command, const Address& address, Cycle now, int lat
   if (blocks.empty()) return;
   const Row* rows = rows_[static_cast<std::size_t>(latency_class)].data();
   auto block = blocks.begin();
+  if (blocks.back().level == 0) {  // of the channel alone
+    touch(*block, 0, now, rows);
+    return;
+  }
   targets_.assign(1, 0);
   for (int level = 0; level <= blocks.back().level; ++level) {
     const auto l = static_cast<std::size_t>(level);

@@ -1,9 +1,11 @@
 #include "moeram/frontend/instruction_trace.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
+#include "moeram/frontend/channel_classes.h"
 #include "moeram/frontend/line_reader.h"
 #include "moeram/frontend/program_check.h"
 #include "moeram/frontend/trace_lines.h"
@@ -175,6 +177,20 @@ InstructionTrace read_instruction_trace(const std::string& path, const Instructi
   }
   if (const std::string wrong = check.finish(); !wrong.empty()) throw TraceError(path + ":" + std::to_string(number) + ": " + wrong);
   return trace;
+}
+
+std::vector<int> InstructionTrace::stand_ins(int channels) const {
+  ChannelClasses classes(channels);
+  std::uint32_t last = 0;
+  std::vector<std::int32_t> set;
+  for (const Instruction& instruction : instructions) {
+    if (instruction.mask == last) continue;
+    last = instruction.mask;
+    set.clear();
+    for (std::uint32_t mask = last; mask != 0; mask &= mask - 1) set.push_back(std::countr_zero(mask));
+    classes.split(set);
+  }
+  return classes.stand_ins();
 }
 
 }  // namespace moeram

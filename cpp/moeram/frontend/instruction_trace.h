@@ -82,6 +82,8 @@ struct InstructionTrace {
     static const std::string nothing;
     return instruction.text < 0 ? nothing : texts[static_cast<std::size_t>(instruction.text)];
   }
+  // [channel] the lowest of the channels to which the same instructions go.
+  std::vector<int> stand_ins(int channels) const;
 };
 
 // Throws TraceError naming file, line and rule; a trace that does not end with the set's end is refused, as is one that breaks the rules

@@ -13,6 +13,8 @@ class RequestSource {
   virtual bool finished() const = 0;
   // The next request (kind, address, byte_address); not after the end.
   virtual Request next() const = 0;
+  // For how many channels the next request stands.
+  virtual std::int64_t channels() const { return 1; }
   virtual void advance() = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "moeram/frontend/trace_lines.h"
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 
@@ -12,6 +13,17 @@ constexpr std::size_t kShownCharacters = 64;
 constexpr std::size_t kLongestLine = 4096;
 constexpr std::size_t kBufferBytes = std::size_t{1} << 16;
 constexpr std::size_t kSafeDigits = 18;  // fewer than the largest number has
+constexpr std::size_t kSafeHexDigits = 15;
+constexpr std::uint8_t kNoDigit = 0x80;
+
+constexpr std::array<std::uint8_t, 256> hex_digits() {
+  std::array<std::uint8_t, 256> digits{};
+  digits.fill(kNoDigit);
+  for (std::uint8_t i = 0; i < 10; ++i) digits[static_cast<std::size_t>('0' + i)] = i;
+  for (std::uint8_t i = 0; i < 6; ++i) digits[static_cast<std::size_t>('a' + i)] = digits[static_cast<std::size_t>('A' + i)] = static_cast<std::uint8_t>(10 + i);
+  return digits;
+}
+constexpr std::array<std::uint8_t, 256> kHexDigits = hex_digits();
 }
 
 TraceLines::TraceLines(const std::string& path, const std::string& form) : path_(path), form_(form), buffer_(kBufferBytes) {
@@ -87,16 +99,16 @@ std::size_t split_into(std::span<std::string_view> parts, std::string_view text,
 }
 
 std::optional<std::int64_t> parse_address(std::string_view text) {
-  if (!text.starts_with("0x") && !text.starts_with("0X")) return parse_decimal(text);
-  std::int64_t value = 0;
+  if (text.size() < 2 || text[0] != '0' || (text[1] | 0x20) != 'x') return parse_decimal(text);
+  if (text.size() > 2 + kSafeHexDigits) return parse_integer(text);
+  std::uint64_t value = 0, seen = 0;
   for (const char c : text.substr(2)) {
-    const char small = static_cast<char>(c | 0x20);
-    const bool letter = small >= 'a' && small <= 'f';
-    if (!letter && (c < '0' || c > '9')) return std::nullopt;
-    value = value * 16 + (letter ? small - 'a' + 10 : c - '0');
-    if (value >= std::int64_t{1} << 58) return parse_integer(text);
+    const std::uint8_t digit = kHexDigits[static_cast<std::uint8_t>(c)];
+    value = value << 4 | (digit & 0xf);
+    seen |= digit;
   }
-  return text.size() > 2 ? std::optional(value) : std::nullopt;
+  if (text.size() == 2 || (seen & kNoDigit) != 0) return std::nullopt;
+  return static_cast<std::int64_t>(value);
 }
 
 std::optional<std::int64_t> parse_decimal(std::string_view text) {

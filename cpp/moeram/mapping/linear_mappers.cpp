@@ -1,7 +1,9 @@
 // The three bit-slicing mappers of Ramulator 2.0.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 #include "moeram/base/errors.h"
 #include "moeram/base/text.h"
@@ -34,51 +36,73 @@ std::int32_t take(std::int64_t& rest, int bits) {
   return field;
 }
 
-class LinearMapper : public AddressMapper {
+// Every level is a field of bits; `order` names them from the lowest up.
+class BitFields : public AddressMapper {
  public:
-  explicit LinearMapper(const Spec& spec) : layout_(spec) {}
-  std::int64_t end_address() const override {
-    return std::int64_t{1} << std::accumulate(layout_.bits.begin(), layout_.bits.begin() + layout_.levels, layout_.offset_bits);
+  BitFields(std::string name, const Layout& layout, const std::vector<int>& order) : name_(std::move(name)) {
+    int shift = layout.offset_bits;
+    for (const int level : order) {
+      const auto l = static_cast<std::size_t>(level);
+      fields_[l] = {std::min(shift, 63), (std::int64_t{1} << layout.bits[l]) - 1};
+      shift += layout.bits[l];
+    }
+    end_ = std::int64_t{1} << std::min(shift, 62);
   }
+  Address map(std::int64_t byte_address) const override {
+    Address address;
+    for (std::size_t level = 0; level < address.size(); ++level) {
+      address[level] = static_cast<std::int32_t>(byte_address >> fields_[level].shift & fields_[level].mask);
+    }
+    return address;
+  }
+  std::int64_t end_address() const override { return end_; }
+  std::string name() const override { return name_; }
 
- protected:
-  int bits(int level) const { return layout_.bits[static_cast<std::size_t>(level)]; }
-  Layout layout_;
+ private:
+  struct Field {
+    int shift = 0;
+    std::int64_t mask = 0;  // levels that a standard lacks stay 0
+  };
+  std::string name_;
+  std::array<Field, kMaxLevels> fields_;
+  std::int64_t end_ = 0;
 };
+
+std::vector<int> upwards(int first, int last) {
+  std::vector<int> levels;
+  for (int level = first; level <= last; ++level) levels.push_back(level);
+  return levels;
+}
 
 // Row : bank ... rank : column : channel, from the top.
-class RoBaRaCoCh : public LinearMapper {
- public:
-  using LinearMapper::LinearMapper;
-  Address map(std::int64_t byte_address) const override {
-    std::int64_t rest = byte_address >> layout_.offset_bits;
-    Address address{};
-    address[0] = take(rest, bits(0));
-    address[static_cast<std::size_t>(layout_.column)] = take(rest, bits(layout_.column));
-    for (int level = 1; level <= layout_.row; ++level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
-    return address;
-  }
-  std::string name() const override { return "RoBaRaCoCh"; }
-};
+std::unique_ptr<AddressMapper> make_ro_ba_ra_co_ch(const std::string& name, const Spec& spec) {
+  std::vector<int> order = {0, spec.column_level};
+  for (const int level : upwards(1, spec.row_level)) order.push_back(level);
+  return std::make_unique<BitFields>(name, Layout(spec), order);
+}
 
 // Channel : rank ... bank : row : column, from the top.
-class ChRaBaRoCo : public LinearMapper {
- public:
-  using LinearMapper::LinearMapper;
-  Address map(std::int64_t byte_address) const override {
-    std::int64_t rest = byte_address >> layout_.offset_bits;
-    Address address{};
-    for (int level = layout_.levels - 1; level >= 0; --level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
-    return address;
-  }
-  std::string name() const override { return "ChRaBaRoCo"; }
-};
+std::unique_ptr<AddressMapper> make_ch_ra_ba_ro_co(const std::string& name, const Spec& spec) {
+  std::vector<int> order = upwards(0, static_cast<int>(spec.levels.size()) - 1);
+  std::reverse(order.begin(), order.end());
+  return std::make_unique<BitFields>(name, Layout(spec), order);
+}
+
+// As ChRaBaRoCo or with the channel lowest, where a column number counts bursts.
+std::unique_ptr<AddressMapper> make_burst_columns(const std::string& name, const Spec& spec, bool channel_lowest) {
+  Layout layout(spec);
+  layout.bits[static_cast<std::size_t>(layout.column)] = floor_log2(spec.counts[static_cast<std::size_t>(layout.column)]);
+  std::vector<int> order = upwards(0, layout.levels - 1);
+  std::reverse(order.begin(), order.end());
+  if (channel_lowest) std::rotate(order.begin(), order.end() - 1, order.end());
+  return std::make_unique<BitFields>(name, layout, order);
+}
 
 // Minimalist open page: blocks of four bursts spread over channels and banks, each field XORed with column bits.
 // The row takes every bit that is left, beyond the capacity too.
-class Mop4ClXor : public LinearMapper {
+class Mop4ClXor : public AddressMapper {
  public:
-  explicit Mop4ClXor(const Spec& spec) : LinearMapper(spec) {
+  explicit Mop4ClXor(const Spec& spec) : layout_(spec) {
     if (bits(layout_.column) < 2) throw ConfigError("MOP4CLXOR needs rows of at least four bursts");
   }
   Address map(std::int64_t byte_address) const override {
@@ -97,31 +121,13 @@ class Mop4ClXor : public LinearMapper {
     address[static_cast<std::size_t>(layout_.column)] = column;
     return address;
   }
+  std::int64_t end_address() const override { return std::int64_t{1} << std::accumulate(layout_.bits.begin(), layout_.bits.begin() + layout_.levels, layout_.offset_bits); }
   std::string name() const override { return "MOP4CLXOR"; }
-};
-
-// As ChRaBaRoCo or with the channel lowest, where a column number counts bursts.
-class BurstColumns : public LinearMapper {
- public:
-  BurstColumns(const Spec& spec, bool channel_lowest) : LinearMapper(spec), channel_lowest_(channel_lowest) {
-    layout_.bits[static_cast<std::size_t>(layout_.column)] = floor_log2(spec.counts[static_cast<std::size_t>(layout_.column)]);
-  }
-  Address map(std::int64_t byte_address) const override {
-    std::int64_t rest = byte_address >> layout_.offset_bits;
-    Address address{};
-    if (channel_lowest_) address[0] = take(rest, bits(0));
-    for (int level = layout_.levels - 1; level >= (channel_lowest_ ? 1 : 0); --level) address[static_cast<std::size_t>(level)] = take(rest, bits(level));
-    return address;
-  }
-  std::string name() const override { return channel_lowest_ ? "HBM3-PIM-Custom" : "HBM3-PIM"; }
 
  private:
-  bool channel_lowest_;
+  int bits(int level) const { return layout_.bits[static_cast<std::size_t>(level)]; }
+  Layout layout_;
 };
-
-}  // namespace
-
-namespace {
 
 // Ramulator 2.0's mappers with row indirection: without a plug-in that fills their table they map like the plain ones.
 class WithoutIndirection : public AddressMapper {
@@ -148,11 +154,11 @@ std::vector<std::string> address_mapper_names() {
 }
 
 std::unique_ptr<AddressMapper> make_address_mapper(const std::string& name, const Spec& spec) {
-  if (name == "RoBaRaCoCh") return std::make_unique<RoBaRaCoCh>(spec);
-  if (name == "ChRaBaRoCo") return std::make_unique<ChRaBaRoCo>(spec);
+  if (name == "RoBaRaCoCh") return make_ro_ba_ra_co_ch(name, spec);
+  if (name == "ChRaBaRoCo") return make_ch_ra_ba_ro_co(name, spec);
   if (name == "MOP4CLXOR") return std::make_unique<Mop4ClXor>(spec);
   if (name == "RoBaRaCoChMixed" || name == "ChRaBaRoCoMixed") return make_mixed_radix_mapper(name, spec);
-  if (name == "HBM3-PIM" || name == "HBM3-PIM-Custom") return std::make_unique<BurstColumns>(spec, name == "HBM3-PIM-Custom");
+  if (name == "HBM3-PIM" || name == "HBM3-PIM-Custom") return make_burst_columns(name, spec, name == "HBM3-PIM-Custom");
   if (name.ends_with(kIndirection)) {
     const std::string plain = name.substr(0, name.size() - std::string(kIndirection).size());
     return std::make_unique<WithoutIndirection>(name, make_address_mapper(plain, spec));

@@ -16,7 +16,10 @@ class Engine : public ReadSink {
  public:
   Engine(const InstructionSet& set, QueuedMemory& memory, std::int64_t channel_ratio)
       : set_(set), memory_(memory), ratio_(channel_ratio), registers_(set.registers), replies_(memory.channels().size(), 0) {
-    for (auto& channel : memory.channels()) channel->set_read_sink(this);
+    for (QueuedController* channel : memory.simulated()) {
+      channel->set_read_sink(this);
+      simulated_ |= std::uint32_t{1} << channel->channel();
+    }
   }
 
   void on_read_done(const Request& request) override { ++replies_[static_cast<std::size_t>(request.address[0])]; }
@@ -30,12 +33,13 @@ class Engine : public ReadSink {
     Cycle done = cycle;
     if (operation.request < 0) return done;
     const Request request = expand(operation, instruction);
-    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) {
+    const std::uint32_t channels = instruction.mask & simulated_;
+    for (std::uint32_t mask = channels; mask != 0; mask &= mask - 1) {
       const int channel = std::countr_zero(mask);
       done = std::max(done, feed(request, channel, instruction.opsize, cycle));
     }
     if (!operation.waits) return done;
-    for (std::uint32_t mask = instruction.mask; mask != 0; mask &= mask - 1) {
+    for (std::uint32_t mask = channels; mask != 0; mask &= mask - 1) {
       done = std::max(done, await(operation, std::countr_zero(mask), instruction.opsize));
     }
     return done;
@@ -90,6 +94,7 @@ class Engine : public ReadSink {
   const InstructionSet& set_;
   QueuedMemory& memory_;
   std::int64_t ratio_;
+  std::uint32_t simulated_ = 0;  // mask of channels
   std::vector<std::int64_t> registers_;
   std::vector<std::int64_t> replies_;  // [channel] to the instruction at hand
 };
@@ -130,7 +135,7 @@ QueuedResult play_instructions(const InstructionSet& set, const InstructionTrace
   // The front end looks in its next tick.
   result.cycles = ceil_div(((cycle - 1) * ratio.frontend / ratio.memory + 1) * ratio.memory, ratio.frontend);
   refuse_cycles(result.cycles, most_cycles);
-  for (auto& channel : memory.channels()) channel->run_until(ceil_div(result.cycles, channel_ratio));
+  for (QueuedController* channel : memory.simulated()) channel->run_until(ceil_div(result.cycles, channel_ratio));
   for (std::size_t i = 0; i < set.operations.size(); ++i) result.totals.emplace_back("total_num_" + set.operations[i].statistic + "_requests", played[i]);
   result.totals.emplace_back("total_num_ISR_full", stalls);
   return result;

@@ -7,7 +7,6 @@
 #include "moeram/base/text.h"
 #include "moeram/frontend/instruction_trace.h"
 #include "moeram/frontend/operation_trace.h"
-#include "moeram/plugin/command_trace.h"
 #include "moeram/system/config_reading.h"
 #include "moeram/system/frontends.h"
 #include "moeram/system/instruction_run.h"
@@ -72,60 +71,6 @@ void check_requests(const Params& operations, const Spec& spec, const QueueRules
 
 }  // namespace
 
-QueuedMemory::QueuedMemory(const Standard& standard, const DeviceOptions& options, const std::string& refresh, double low_mark, double high_mark)
-    : spec_(std::make_shared<Spec>(resolve(standard, options))), refresh_(refresh) {
-  const auto section = standard.sections.find("controller");
-  if (section == standard.sections.end()) {
-    throw ConfigError(spec_->standard + "@" + spec_->edition + " says nothing of a controller; a standard for these runs has a section 'controller'");
-  }
-  rules_ = std::make_shared<QueueRules>(read_queue_rules(section->second, *spec_));
-  rules_->low_mark = low_mark;
-  rules_->high_mark = high_mark;
-  make_channels();
-}
-
-void QueuedMemory::make_channels() {
-  for (int channel = 0; channel < spec_->counts[0]; ++channel) {
-    channels_.push_back(std::make_unique<QueuedController>(*spec_, *rules_, channel, refresh_));
-    if (sharing_ != nullptr) channels_.back()->share_by(sharing_.get());
-  }
-}
-
-void QueuedMemory::share_by(const SharingOptions& options) {
-  sharing_ = make_sharing_policy(options, QueuedController::sharing_limits(*spec_, *rules_));
-  for (auto& channel : channels_) channel->share_by(sharing_.get());
-}
-
-void QueuedMemory::take_from(const std::vector<std::unique_ptr<RequestFeed>>& feeds) {
-  for (std::size_t i = 0; i < channels_.size(); ++i) channels_[i]->take_from(feeds[i].get());
-}
-
-void QueuedMemory::set_skip(bool skip) {
-  for (auto& channel : channels_) channel->set_skip(skip);
-}
-
-std::unique_ptr<QueuedMemory> QueuedMemory::again() const {
-  std::unique_ptr<QueuedMemory> memory(new QueuedMemory);
-  memory->spec_ = spec_;
-  memory->rules_ = rules_;
-  memory->sharing_ = sharing_;
-  memory->refresh_ = refresh_;
-  memory->make_channels();
-  return memory;
-}
-
-void QueuedMemory::record_commands(const std::string& prefix) {
-  for (auto& channel : channels_) {
-    channel->add_listener(std::make_shared<CommandTrace>(*spec_, prefix + ".ch" + std::to_string(channel->channel())));
-  }
-}
-
-void QueuedMemory::finish() {
-  for (auto& channel : channels_) {
-    for (const auto& listener : channel->listeners()) listener->finish();
-  }
-}
-
 QueuedRun::QueuedRun(const Params& config, bool strict, const std::string& folder) : folder_(folder) {
   std::vector<std::string> systems;
   for (const auto& [name, dialect] : dialects()) systems.push_back(name);
@@ -189,6 +134,7 @@ void QueuedRun::read_frontend(const Params& config) {
     if (memory_->sharing() == nullptr) host->fail("ordinary requests beside a program need MemorySystem.Controller.Sharing");
     host_ = std::make_unique<HostTraffic>(*host, memory_->spec(), *mapper_, folder_);
   }
+  reuse_ = frontend.boolean("reuse_identical_channels", true);
   const std::string path = in_folder(folder_, frontend.text("path"));
   check_requests(section->second.child("operations"), memory_->spec(), memory_->rules());
   const auto found_unit = standard_->sections.find("unit");
@@ -196,27 +142,38 @@ void QueuedRun::read_frontend(const Params& config) {
   if (dialect_ == "PIMDRAM") {
     auto trace = std::make_shared<OperationTrace>(path, section->second, unit, memory_->spec(), *mapper_);
     play_ = [this, trace, path](QueuedMemory& memory) {
-      OperationTrace from_the_start = *trace;
+      trace->rewind();
+      if (may_reuse(memory)) {
+        memory.simulate_only(trace->stand_ins());
+        trace->send_only_to(memory.stand_ins());
+      }
       try {
-        return play_operations(from_the_start, memory);
+        return play_operations(*trace, memory);
       } catch (const EngineError& error) {
         throw EngineError(path + ": " + error.what());
       }
     };
     return;
   }
+  memory_->set_fold(frontend.boolean("fold", true));
   const std::string delimiter = frontend.text("delimiter", " ");
   if (delimiter != " " && delimiter != ",") frontend.child("delimiter").fail("' ' or ',' is expected");
   const Params controller = config.child("MemorySystem").child("Controller");
   const std::int64_t ratio = controller.has("clock_ratio") ? read_clock_ratio(controller) : 1;
   set_ = std::make_unique<InstructionSet>(read_instruction_set(section->second, unit, memory_->spec()));
   trace_ = read_instruction_trace(path, *set_, delimiter.front());
-  play_ = [this, ratio](QueuedMemory& memory) { return play_instructions(*set_, trace_, memory, ratio_, ratio, most_cycles_); };
+  play_ = [this, ratio](QueuedMemory& memory) {
+    if (may_reuse(memory)) memory.simulate_only(trace_.stand_ins(memory.spec().counts[0]));
+    return play_instructions(*set_, trace_, memory, ratio_, ratio, most_cycles_);
+  };
 }
+
+// Listeners want every channel, and ordinary requests are each channel's own.
+bool QueuedRun::may_reuse(const QueuedMemory& memory) const { return reuse_ && host_ == nullptr && !memory.has_listeners(); }
 
 // Accepted requests by kind; fences are not counted.
 QueuedResult QueuedRun::play_operations(RequestSource& source, QueuedMemory& memory) const {
-  const StreamResult stream = run_stream(source, memory.channels(), ratio_, most_cycles_);
+  const StreamResult stream = run_stream(source, memory, ratio_, most_cycles_);
   QueuedResult result;
   result.cycles = stream.cycles;
   const auto& requests = memory_->spec().requests;
@@ -245,7 +202,7 @@ void QueuedRun::run(bool skip, Cycle most_cycles) {
 QueuedResult QueuedRun::play(QueuedMemory& memory) const {
   QueuedResult result = play_(memory);
   if (memory.sharing() == nullptr) return result;
-  for (auto& channel : memory.channels()) result.cycles = std::max(result.cycles, channel->run_until_drained());
+  for (QueuedController* channel : memory.simulated()) result.cycles = std::max(result.cycles, channel->run_until_drained());
   return result;
 }
 
@@ -318,15 +275,17 @@ std::string QueuedRun::statistics(bool lists) const {
   for (const auto& [name, value] : result_.totals) system.add(name, value);
   system.add("memory_system_cycles", result_.cycles);
   Component dram{"DRAM", spec.standard + "@" + spec.edition, "", {}, {}};
-  for (const auto& channel : memory_->channels()) {
-    if (priced_) add_command_energy(spec, channel->channel(), channel->statistics().issued, channel->now(), true, dram);
+  for (int channel = 0; channel < spec.counts[0]; ++channel) {
+    const QueuedController& worker = memory_->worker(channel);
+    if (priced_) add_command_energy(spec, channel, worker.statistics().issued, worker.now(), true, dram);
   }
   system.children.push_back(dram);
-  for (const auto& channel : memory_->channels()) {
-    Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel->channel()), {}, {}, true};
-    for (const auto& [name, value] : command_counts(*channel)) out.add("num_" + name + "_commands", value);
-    for (const auto& [name, value] : cycle_statistics(*channel)) out.add(name, value);
-    for (const auto& listener : channel->listeners()) {
+  for (int channel = 0; channel < spec.counts[0]; ++channel) {
+    const QueuedController& worker = memory_->worker(channel);
+    Component out{"Controller", dialects().at(dialect_).controller, "Channel " + std::to_string(channel), {}, {}, true};
+    for (const auto& [name, value] : command_counts(worker)) out.add("num_" + name + "_commands", value);
+    for (const auto& [name, value] : cycle_statistics(worker)) out.add(name, value);
+    for (const auto& listener : worker.listeners()) {
       Component plugin{"ControllerPlugin", listener->name(), "", {}, {}, true};
       listener->describe(plugin);
       if (!plugin.statistics.empty()) out.children.push_back(plugin);

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "moeram/base/statistics.h"
-#include "moeram/controller/queued_controller.h"
 #include "moeram/dram/standard.h"
 #include "moeram/frontend/instruction_trace.h"
 #include "moeram/frontend/program_check.h"
@@ -16,6 +15,7 @@
 #include "moeram/mapping/address_mapper.h"
 #include "moeram/system/instruction_turns.h"
 #include "moeram/system/memory_system.h"
+#include "moeram/system/queued_memory.h"
 #include "moeram/system/shared_run.h"
 #include "moeram/system/simulator_run.h"
 
@@ -25,37 +25,6 @@ namespace moeram {
 struct QueuedResult {
   Cycle cycles = 0;                                                // of the memory system
   std::vector<std::pair<std::string, std::int64_t>> totals;       // as the simulator names them
-};
-
-// Channels of one standard with a `controller` section, and what a front end does with them.
-class QueuedMemory {
- public:
-  // `refresh`: of the refresh managers, "AllBank" or "None".
-  QueuedMemory(const Standard& standard, const DeviceOptions& options, const std::string& refresh, double low_mark, double high_mark);
-  const Spec& spec() const { return *spec_; }
-  const QueueRules& rules() const { return *rules_; }
-  std::vector<std::unique_ptr<QueuedController>>& channels() { return channels_; }
-  const std::vector<std::unique_ptr<QueuedController>>& channels() const { return channels_; }
-  // Throws ConfigError: an unknown policy, or a controller whose rules exclude it.
-  void share_by(const SharingOptions& options);
-  const SharingPolicy* sharing() const { return sharing_.get(); }
-  // Each channel takes its own feed.
-  void take_from(const std::vector<std::unique_ptr<RequestFeed>>& feeds);
-  void set_skip(bool skip);
-  // The same before its first cycle, without listeners and feeds.
-  std::unique_ptr<QueuedMemory> again() const;
-  // "<prefix>.ch<i>" for every channel.
-  void record_commands(const std::string& prefix);
-  void finish();  // of all listeners
-
- private:
-  QueuedMemory() = default;
-  void make_channels();
-  std::shared_ptr<const Spec> spec_;
-  std::shared_ptr<QueueRules> rules_;
-  std::shared_ptr<const SharingPolicy> sharing_;
-  std::string refresh_;
-  std::vector<std::unique_ptr<QueuedController>> channels_;
 };
 
 class QueuedRun : public SimulatorRun {
@@ -85,6 +54,7 @@ class QueuedRun : public SimulatorRun {
  private:
   QueuedResult play_operations(RequestSource& source, QueuedMemory& memory) const;
   QueuedResult play(QueuedMemory& memory) const;
+  bool may_reuse(const QueuedMemory& memory) const;
   void run_both(bool skip);
   void run_alone(bool skip, Cycle together);
   void read_memory(const Params& config);
@@ -104,6 +74,7 @@ class QueuedRun : public SimulatorRun {
   std::optional<SharedResult> shared_;
   ClockRatio ratio_;
   Cycle most_cycles_ = kNever;
+  bool reuse_ = true;    // channels that do the same are simulated once
   bool priced_ = false;  // the energy of commands is wanted
   std::vector<std::string> warnings_;
   QueuedResult result_;

@@ -2,12 +2,11 @@
 // again in the next tick. Channels are brought forward only when something is offered to them: between, they do not see each other.
 #pragma once
 
-#include <memory>
 #include <vector>
 
-#include "moeram/controller/queued_controller.h"
 #include "moeram/frontend/request_source.h"
 #include "moeram/system/memory_system.h"
+#include "moeram/system/queued_memory.h"
 
 namespace moeram {
 
@@ -16,8 +15,8 @@ struct StreamResult {
   std::vector<std::int64_t> accepted;   // [request kind]
 };
 
-// Throws EngineError if the run takes more than `most_cycles` of memory.
-StreamResult run_stream(RequestSource& source, std::vector<std::unique_ptr<QueuedController>>& channels, ClockRatio ratio, Cycle most_cycles = kNever);
+// `source` names only channels that are simulated. Throws EngineError if the run takes more than `most_cycles` of memory.
+StreamResult run_stream(RequestSource& source, QueuedMemory& memory, ClockRatio ratio, Cycle most_cycles = kNever);
 void refuse_cycles(Cycle cycles, Cycle most_cycles);
 
 }  // namespace moeram
