@@ -5,50 +5,105 @@ namespace {
 constexpr Cycle kNeverIssued = -1;
 }
 
-Timing::Timing(const Spec& spec) : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1), rows_(spec.classes.size()) {
-  int nodes = 0;
-  for (int level = 0; level < levels_; ++level) {
-    level_offset_.push_back(nodes);
-    nodes += spec.nodes_at(level);
-  }
-  earliest_.assign(static_cast<std::size_t>(nodes * commands_), 0);
-  for (int bank = 0; bank < spec.banks(); ++bank) {
-    for (int level = 0; level < levels_; ++level) {
-      const int number = bank / (spec.banks() / spec.nodes_at(level));
-      bank_numbers_.push_back(number);
-      bank_nodes_.push_back((level_offset_[static_cast<std::size_t>(level)] + number) * commands_);
-    }
-  }
+Timing::Timing(const Spec& spec)
+    : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1), group_banks_(spec.banks() / spec.nodes_at(std::min(1, spec.bank_level))), rows_(spec.classes.size()) {
+  merge_levels();
   asked_.resize(static_cast<std::size_t>(commands_));
+  for (int level = 0; level < levels_; ++level) share_entries(level);
+  place_nodes();
   blocks_.resize(static_cast<std::size_t>(commands_));
   for (int level = 0; level < levels_; ++level) {
     for (int command = 0; command < commands_; ++command) add_block(level, command);
   }
 }
 
+// A level with as many nodes as the one above it has the same nodes: what both say is kept above. Banks stay apart, since
+// some rows start in one of them alone.
+void Timing::merge_levels() {
+  for (int level = 0; level < levels_; ++level) {
+    const bool same = level > 0 && level < spec_.bank_level && spec_.nodes_at(level) == spec_.nodes_at(level - 1);
+    holder_.push_back(same ? holder_.back() : level);
+  }
+}
+
 // A row is dead if it names a level below the scope of the command that it holds back: nobody asks there.
-bool Timing::is_asked(const TimingRow& row, int level) const { return level <= spec_.commands[static_cast<std::size_t>(row.following)].scope; }
+// So is one that an only child has for its siblings.
+bool Timing::is_alive(const TimingRow& row, int level) const {
+  const auto l = static_cast<std::size_t>(level);
+  return level <= spec_.commands[static_cast<std::size_t>(row.following)].scope && (!row.sibling || holder_[l] == level);
+}
+
+// The rows that hold `following` back at the nodes of a level.
+std::vector<Timing::Source> Timing::sources_of(int level, int following) const {
+  std::vector<Source> sources;
+  for (int l = level; l < levels_ && holder_[static_cast<std::size_t>(l)] == level; ++l) {
+    for (int preceding = 0; preceding < commands_; ++preceding) {
+      for (const auto& row : spec_.rows[static_cast<std::size_t>(l)][static_cast<std::size_t>(preceding)]) {
+        if (row.following == following && is_alive(row, l)) sources.push_back({preceding, &row});
+      }
+    }
+  }
+  return sources;
+}
+
+// Commands with the same rows before them get one entry.
+void Timing::share_entries(int level) {
+  const auto alike = [](const Source& a, const Source& b) {
+    return a.preceding == b.preceding && a.row->window == b.row->window && a.row->sibling == b.row->sibling && a.row->latency == b.row->latency;
+  };
+  std::vector<std::vector<Source>> kept;  // [entry]
+  auto& entries = entries_.emplace_back(static_cast<std::size_t>(commands_), -1);
+  for (int command = 0; command < commands_; ++command) {
+    const std::vector<Source> sources = sources_of(level, command);
+    if (sources.empty()) continue;
+    const auto same = [&](const std::vector<Source>& other) { return std::ranges::equal(sources, other, alike); };
+    const auto found = std::find_if(kept.begin(), kept.end(), same);
+    const int entry = static_cast<int>(found - kept.begin());
+    if (found == kept.end()) kept.push_back(sources);
+    entries[static_cast<std::size_t>(command)] = entry;
+    Asked& asked = asked_[static_cast<std::size_t>(command)];
+    asked.at[asked.size++] = {level, entry};
+    if (level <= 1) asked.of_group = asked.size;
+  }
+  widths_.push_back(static_cast<int>(kept.size()));
+}
+
+void Timing::place_nodes() {
+  int size = 0;
+  for (int level = 0; level < levels_; ++level) {
+    level_offset_.push_back(size);
+    size += spec_.nodes_at(level) * widths_[static_cast<std::size_t>(level)];
+  }
+  earliest_.assign(static_cast<std::size_t>(size), 0);
+  for (int bank = 0; bank < spec_.banks(); ++bank) {
+    for (int level = 0; level < levels_; ++level) {
+      const int number = bank / (spec_.banks() / spec_.nodes_at(level));
+      bank_numbers_.push_back(number);
+      bank_nodes_.push_back(offset_of(level, number));
+    }
+  }
+}
 
 void Timing::add_block(int level, int command) {
   std::vector<const TimingRow*> own, windows, siblings;
   Block block;
   block.level = level;
-  for (const auto& row : spec_.rows[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]) {
-    if (!is_asked(row, level)) continue;
-    (row.sibling ? siblings : row.window > 1 ? windows : own).push_back(&row);
-    LevelList& asked = asked_[static_cast<std::size_t>(row.following)];
-    if (asked.size == 0 || asked.level[asked.size - 1] != level) asked.level[asked.size++] = level;
-    if (row.sibling || row.window == 1) continue;
-    block.window = std::max(block.window, row.window);
-    block.reach = std::max(block.reach, *std::max_element(row.latency.begin(), row.latency.end()));
+  for (int l = level; l < levels_ && holder_[static_cast<std::size_t>(l)] == level; ++l) {
+    for (const auto& row : spec_.rows[static_cast<std::size_t>(l)][static_cast<std::size_t>(command)]) {
+      if (!is_alive(row, l)) continue;
+      (row.sibling ? siblings : row.window > 1 ? windows : own).push_back(&row);
+      if (row.sibling || row.window == 1) continue;
+      block.window = std::max(block.window, row.window);
+      block.reach = std::max(block.reach, *std::max_element(row.latency.begin(), row.latency.end()));
+    }
   }
   if (own.empty() && windows.empty() && siblings.empty()) return;
   block.begin = static_cast<int>(windows_.size());
-  add_rows(own);
+  add_rows(own, level);
   block.end = static_cast<int>(windows_.size());
-  add_rows(windows);
+  add_rows(windows, level);
   block.windows_end = static_cast<int>(windows_.size());
-  add_rows(siblings);
+  add_rows(siblings, level);
   block.siblings_end = static_cast<int>(windows_.size());
   if (block.window > 0) {
     block.history = static_cast<int>(history_.size());
@@ -57,15 +112,16 @@ void Timing::add_block(int level, int command) {
   blocks_[static_cast<std::size_t>(command)].push_back(block);
 }
 
-// Rows for the same following command and window become one: the longest latency of each class decides.
-void Timing::add_rows(const std::vector<const TimingRow*>& rows) {
+// Rows for the same entry and window become one: the longest latency of each class decides.
+void Timing::add_rows(const std::vector<const TimingRow*>& rows, int level) {
   const std::size_t begin = windows_.size();
   for (const TimingRow* row : rows) {
+    const int entry = entry_of(level, row->following);
     std::size_t at = begin;
-    while (at < windows_.size() && (rows_[0][at].following != row->following || windows_[at] != row->window)) ++at;
+    while (at < windows_.size() && (rows_[0][at].entry != entry || windows_[at] != row->window)) ++at;
     if (at == windows_.size()) {
       windows_.push_back(row->window);
-      for (auto& of_class : rows_) of_class.push_back({row->following, static_cast<std::int32_t>(row->latency[0])});
+      for (auto& of_class : rows_) of_class.push_back({entry, static_cast<std::int32_t>(row->latency[0])});
     }
     for (std::size_t c = 0; c < rows_.size(); ++c) {
       // Only what opens a row and counts from itself may depend on the class of the row.
@@ -148,7 +204,8 @@ void Timing::issue_below(int command, const Address& address, Cycle now, int lat
 
 Cycle Timing::ready_below(int level, int node, int command, const Address& address) const {
   const auto l = static_cast<std::size_t>(level);
-  Cycle latest = earliest_[static_cast<std::size_t>((level_offset_[l] + node) * commands_ + command)];
+  const int entry = entry_of(level, command);
+  Cycle latest = entry < 0 ? 0 : earliest_[static_cast<std::size_t>(offset_of(level, node) + entry)];
   if (level == spec_.commands[static_cast<std::size_t>(command)].scope || level == spec_.bank_level) return latest;
   const int width = spec_.counts[l + 1];
   const int wanted = address[l + 1];
@@ -175,7 +232,7 @@ Cycle Timing::earliest_after(int command, const Address& issued, int following, 
     const bool beside = block.level == shared + 1;
     for (const auto& rows : rows_) {
       for (int i = beside ? block.windows_end : block.begin; i < (beside ? block.siblings_end : block.windows_end); ++i) {
-        if (rows[static_cast<std::size_t>(i)].following != following) continue;
+        if (rows[static_cast<std::size_t>(i)].entry != entry_of(block.level, following)) continue;
         Cycle from = now;
         if (const int window = windows_[static_cast<std::size_t>(i)]; window > 1 && !beside) {
           from = history_[static_cast<std::size_t>(block.history + nodes[block.level] * block.window + window - 2)];
@@ -192,9 +249,8 @@ void Timing::canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>&
   // A limit that has passed and one never set say the same; so does a history entry older than every row that could use it.
   for (int level = 0; level < levels_; ++level) {
     for (int label = 0; label < spec_.nodes_at(level); ++label) {
-      const int node = level_offset_[static_cast<std::size_t>(level)] + frame.node(level, label);
-      const Cycle* earliest = &earliest_[static_cast<std::size_t>(node * commands_)];
-      for (int command = 0; command < commands_; ++command) out.push_back(std::max<Cycle>(earliest[command] - now, 0));
+      const int begin = offset_of(level, frame.node(level, label));
+      for (int entry = 0; entry < widths_[static_cast<std::size_t>(level)]; ++entry) out.push_back(std::max<Cycle>(earliest_[static_cast<std::size_t>(begin + entry)] - now, 0));
     }
   }
   for (const auto& blocks : blocks_) {

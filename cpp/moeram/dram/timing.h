@@ -1,5 +1,6 @@
 // From which cycle on may each command go at each node of a channel, and what does an issued command let wait?
-// Flat arrays indexed by (node, command); nothing here allocates after construction.
+// Flat arrays indexed by (node, entry); nothing here allocates after construction. Commands that are always held back
+// alike at the nodes of a level share an entry there, and a level with as many nodes as the one above it is part of that.
 #pragma once
 
 #include <algorithm>
@@ -36,15 +37,18 @@ class Timing {
   // Earliest cycle for a command to one bank; only levels down to its scope count, as in Ramulator 2.0.
   Cycle ready_in_bank(int command, int bank) const {
     const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
-    const LevelList& asked = asked_[static_cast<std::size_t>(command)];
+    const Asked& asked = asked_[static_cast<std::size_t>(command)];
     Cycle latest = 0;
-    for (int i = 0; i < asked.size; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.level[i]] + command)]);
+    for (int i = 0; i < asked.size; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.at[i].level] + asked.at[i].entry)]);
     return latest;
   }
   // The part of it that the channel and the node below it have in common for all their banks: never later.
   Cycle ready_in_group(int command, int group) const {
-    const auto c = static_cast<std::size_t>(command);
-    return std::max(earliest_[c], earliest_[static_cast<std::size_t>((1 + group) * commands_) + c]);
+    const Asked& asked = asked_[static_cast<std::size_t>(command)];
+    const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(group * group_banks_ * levels_)];
+    Cycle latest = 0;
+    for (int i = 0; i < asked.of_group; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.at[i].level] + asked.at[i].entry)]);
+    return latest;
   }
   // The same for an address with wildcards: the latest of all nodes that it names.
   Cycle ready_below(int command, const Address& address) const { return ready_below(0, 0, command, address); }
@@ -56,10 +60,15 @@ class Timing {
   void canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const;
 
  private:
-  // The earliest cycle of `following` rises to the issue plus the latency. Kept once per latency class.
+  // An entry of the node rises to the issue plus the latency. Kept once per latency class.
   struct Row {
-    std::int32_t following;
+    std::int32_t entry;
     std::int32_t latency;
+  };
+  // A row of the standard with the command that starts it.
+  struct Source {
+    int preceding;
+    const TimingRow* row;
   };
   // Rows that one command brings to the nodes of one level: [begin, end) count from the issue itself,
   // [end, windows_end) from an earlier one, [windows_end, siblings_end) act beside the node.
@@ -70,30 +79,46 @@ class Timing {
     int window = 0;    // issues remembered per node
     Cycle reach = 0;   // an issue this old concerns no row any more
   };
-  struct LevelList {
+  // The entries that hold a command back, from the channel down.
+  struct Asked {
+    struct At {
+      std::int32_t level;
+      std::int32_t entry;
+    };
     std::int32_t size = 0;
-    std::int32_t level[kMaxLevels] = {};
+    std::int32_t of_group = 0;  // the first ones, of the channel and of level 1
+    At at[kMaxLevels] = {};
   };
 
+  void merge_levels();
+  void share_entries(int level);
+  std::vector<Source> sources_of(int level, int following) const;
+  void place_nodes();
   void add_block(int level, int command);
-  void add_rows(const std::vector<const TimingRow*>& rows);
-  bool is_asked(const TimingRow& row, int level) const;
+  void add_rows(const std::vector<const TimingRow*>& rows, int level);
+  bool is_alive(const TimingRow& row, int level) const;
+  int entry_of(int level, int command) const { return entries_[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]; }
   void issue_below(int command, const Address& address, Cycle now, int latency_class);
   void touch(const Block& block, int node, Cycle now, const Row* rows);
   void touch_windows(const Block& block, int node, Cycle now, const Row* rows);
   void touch_beside(const Block& block, int node, int first, int last, Cycle now, const Row* rows);
-  void raise(Cycle* earliest, const Row& row, Cycle from) { earliest[row.following] = std::max(earliest[row.following], from + row.latency); }
-  Cycle* earliest_at(int level, int node) { return &earliest_[static_cast<std::size_t>((level_offset_[static_cast<std::size_t>(level)] + node) * commands_)]; }
+  void raise(Cycle* earliest, const Row& row, Cycle from) { earliest[row.entry] = std::max(earliest[row.entry], from + row.latency); }
+  int offset_of(int level, int node) const { return level_offset_[static_cast<std::size_t>(level)] + node * widths_[static_cast<std::size_t>(level)]; }
+  Cycle* earliest_at(int level, int node) { return &earliest_[static_cast<std::size_t>(offset_of(level, node))]; }
   Cycle ready_below(int level, int node, int command, const Address& address) const;
 
   const Spec& spec_;
   int commands_;
   int levels_;
+  int group_banks_;                        // below one node of level 1
+  std::vector<int> holder_;                // [level] the one that keeps its entries: the highest with as many nodes
+  std::vector<std::vector<int>> entries_;  // [level][command] entry in a node of the level, -1: never held back there
+  std::vector<int> widths_;                // [level] entries of a node
   std::vector<int> level_offset_;          // [level] first node in earliest_
   std::vector<std::int32_t> bank_nodes_;   // [bank][level] offset into earliest_
   std::vector<std::int32_t> bank_numbers_; // [bank][level] number of the node in its level
-  std::vector<Cycle> earliest_;            // [node][command]
-  std::vector<LevelList> asked_;           // [command] levels of which its ready check asks
+  std::vector<Cycle> earliest_;            // [node][entry]
+  std::vector<Asked> asked_;               // [command]
   std::vector<std::vector<Block>> blocks_; // [command] by level, from the channel down
   std::vector<std::vector<Row>> rows_;     // [latency class]
   std::vector<int> windows_;               // [row] how many issues back it counts from
