@@ -25,10 +25,10 @@ std::vector<std::int64_t> Controller::canonical(const Frame& frame, bool with_re
     out.push_back(request.depart < 0 ? -1 : std::max<Cycle>(request.depart - now_, 0));
     frame.label(request.address, out);
   };
-  for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
-    out.push_back(queue->size());
-    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) add(queue->at(slot));
-  }
+  visit_queues([&](const auto& queue) {
+    out.push_back(queue.size());
+    queue.for_each(add);
+  });
   out.push_back(static_cast<std::int64_t>(pending_.size()));
   for (std::size_t i = 0; i < pending_.size(); ++i) add(pending_[i]);
   return out;
@@ -40,16 +40,23 @@ bool Controller::in_one_class(std::int64_t row) const {
   for (int bank = 0; bank < spec_.banks(); ++bank) {
     if (device_.row_open(bank) && device_.class_of_row(device_.open_row(bank)) != wanted) return false;
   }
-  const auto differs = [&](const Request& request) {
+  bool alike = true;
+  const auto compare = [&](const Request& request) {
     const std::int32_t asked = request.address[static_cast<std::size_t>(spec_.row_level)];
-    return asked >= 0 && device_.class_of_row(asked) != wanted;
+    alike = alike && (asked < 0 || device_.class_of_row(asked) == wanted);
   };
-  for (const RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
-    for (int slot = queue->first(); slot != RequestQueue::kNone; slot = queue->next(slot)) {
-      if (differs(queue->at(slot))) return false;
-    }
-  }
-  return true;
+  visit_queues([&](const auto& queue) { queue.for_each(compare); });
+  return alike;
+}
+
+// Those that still wait have waited until now.
+ControllerStatistics Controller::statistics() const {
+  ControllerStatistics out = statistics_;
+  out.read_queue_length_sum += now_ * (read_.size() + static_cast<std::int64_t>(pending_.size()));
+  out.write_queue_length_sum += now_ * write_.size();
+  out.priority_queue_length_sum += now_ * priority_.size();
+  out.queue_length_sum = out.read_queue_length_sum + out.write_queue_length_sum + out.priority_queue_length_sum;
+  return out;
 }
 
 std::vector<std::string> Controller::count_names() const {
@@ -66,7 +73,7 @@ std::vector<std::string> Controller::count_names() const {
 }
 
 std::vector<std::int64_t> Controller::counts() const {
-  const auto& s = statistics_;
+  const ControllerStatistics s = statistics();
   std::vector<std::int64_t> out = {
       s.latencies_from_zero, s.read_latency_sum,
       s.row_hits, s.row_misses, s.row_conflicts,

@@ -7,11 +7,7 @@
 namespace moeram {
 namespace {
 constexpr int kQueueSize = 32;
-
-Request opened(Request request) {
-  request.has_row = true;
-  return request;
-}
+constexpr int kFewRequests = 2;  // with more a command usually follows at once
 
 // By byte address, to the byte; by vector where there is no byte address.
 bool same_target(const Request& read, const Request& write) {
@@ -32,7 +28,7 @@ Controller::Controller(const Spec& spec, int channel, const ControllerOptions& o
       read_(device_, kQueueSize, true),
       write_(device_, kQueueSize, true),
       active_(device_, kQueueSize, false),
-      priority_(device_, options.priority_queue_size, false),
+      priority_(device_, options.priority_queue_size),
       in_use_(static_cast<std::size_t>(spec.banks()), 0),
       buses_(static_cast<int>(spec.buses.size())),
       issued_(spec.commands.size(), 0) {
@@ -66,12 +62,14 @@ bool Controller::offer(Request& request) {
     if (write_.find_in_bank(request, same) != RequestQueue::kNone) {
       pending_.push_back(request);
       pending_.back().depart = now_ + 1;
+      enters(statistics_.read_queue_length_sum);
       quiet_ = false;
       return true;
     }
   }
   if (!queue.push(request)) return false;
   queue.newest().arrive = now_;
+  enters(request.kind == kWrite ? statistics_.write_queue_length_sum : statistics_.read_queue_length_sum);
   quiet_ = false;
   return true;
 }
@@ -79,7 +77,9 @@ bool Controller::offer(Request& request) {
 bool Controller::send_first(Request request) {
   prepare(request);
   quiet_ = false;
-  return priority_.push(request);
+  if (!priority_.push(request)) return false;
+  enters(statistics_.priority_queue_length_sum);
+  return true;
 }
 
 void Controller::refuse_again(const Request& request, std::int64_t times) { count_attempts(request.kind, times); }
@@ -88,7 +88,6 @@ void Controller::tick() {
   ++now_;
   quiet_ = true;
   mode_pending_ = false;
-  count_queues(1);
   if (device_.tick(now_)) state_changed(-1);
   complete_read();
   if (now_ >= next_refresh_) {
@@ -100,8 +99,8 @@ void Controller::tick() {
 
 void Controller::serve(int bus) {
   const Choice choice = choose(bus);
-  if (choice.queue == nullptr) return;
-  Request& request = choice.queue->at(choice.slot);
+  if (choice.request == nullptr) return;
+  Request& request = *choice.request;
   row_policy_->on_choice(now_, choice.command, request, *this);
   for (const auto& listener : listeners_) listener->on_command(now_, choice.command, request);
   count_row_state(request, choice.command);
@@ -109,37 +108,28 @@ void Controller::serve(int bus) {
   quiet_ = false;
 }
 
-void Controller::count_queues(Cycle ticks) {
-  const auto pending = static_cast<std::int64_t>(pending_.size());
-  statistics_.queue_length_sum += ticks * (read_.size() + write_.size() + priority_.size() + pending);
-  statistics_.read_queue_length_sum += ticks * (read_.size() + pending);
-  statistics_.write_queue_length_sum += ticks * write_.size();
-  statistics_.priority_queue_length_sum += ticks * priority_.size();
-}
-
-// At most one a tick, strictly in order: a forwarded read waits behind an older one.
+// At most one a tick, strictly in order: a forwarded read waits behind an older one. It changes nothing for a choice.
 void Controller::complete_read() {
   if (pending_.empty() || pending_.front().depart > now_) return;
   const Request& done = pending_.front();
   if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
   if (done.arrive < 0) ++statistics_.latencies_from_zero;
-  quiet_ = false;
   if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(Request(done));
   pending_.pop_front();
+  leaves(statistics_.read_queue_length_sum);
 }
 
 Controller::Choice Controller::choose(int bus) {
   Choice choice = choose_from(active_, bus);
-  if (choice.queue == nullptr) {
+  if (choice.request == nullptr) {
     if (!priority_.empty()) {
-      if (priority_.first_ready_at(now_) > now_ || device_.bus_of(priority_.next_command(priority_.first())) != bus) return {};
-      choice = {&priority_, priority_.first(), priority_.next_command(priority_.first())};
+      choice = choose_from_priority(bus);
     } else {
       update_write_mode();
       choice = choose_from(write_mode_ ? write_ : read_, bus);
     }
   }
-  if (choice.queue != nullptr && closes_a_row_in_use(choice)) return {};
+  if (choice.request != nullptr && closes_a_row_in_use(choice)) return {};
   return choice;
 }
 
@@ -147,21 +137,23 @@ Controller::Choice Controller::choose_from(RequestQueue& queue, int bus) {
   if (queue.earliest_ready() > now_) return {};
   const int slot = scheduler_->choose(queue, now_, bus);
   if (slot == RequestQueue::kNone) return {};
-  return {&queue, slot, queue.next_command(slot)};
+  return {&queue.at(slot), &queue, slot, queue.next_command(slot)};
 }
 
-void Controller::update_write_mode() {
-  if (write_mode_) {
-    if (static_cast<float>(write_.size()) < low_mark_ && !read_.empty()) write_mode_ = false;
-  } else if (static_cast<float>(write_.size()) > high_mark_ || read_.empty()) {
-    write_mode_ = true;
-  }
+Controller::Choice Controller::choose_from_priority(int bus) {
+  if (priority_.ready_at(now_) > now_ || priority_.next_bus() != bus) return {};
+  return {&priority_.front(), nullptr, 0, priority_.next_command()};
+}
+
+bool Controller::next_write_mode() const {
+  const auto writes = static_cast<float>(write_.size());
+  return write_mode_ ? read_.empty() || writes >= low_mark_ : read_.empty() || writes > high_mark_;
 }
 
 // A row opened for a request is not closed before that request got its data, not even by a refresh.
 bool Controller::closes_a_row_in_use(const Choice& choice) const {
   if (!facts_of(choice.command).closing) return false;
-  const Request& request = choice.queue->at(choice.slot);
+  const Request& request = *choice.request;
   if (request.bank >= 0 && in_use_by_many_ == 0) return in_use_[static_cast<std::size_t>(request.bank)] > 0;
   const Address& wanted = request.address;
   for (int slot = active_.first(); slot != RequestQueue::kNone; slot = active_.next(slot)) {
@@ -196,27 +188,35 @@ void Controller::count_row_state(Request& request, int command) {
 }
 
 void Controller::issue(const Choice& choice) {
-  const Request& request = choice.queue->at(choice.slot);
+  const Request& request = *choice.request;
   const int bank = request.bank;
   const Facts& facts = facts_of(choice.command);
   device_.issue(choice.command, request.address, bank, now_);
   ++issued_[static_cast<std::size_t>(choice.command)];
   if (choice.command == request.final_command) {
     finish(choice);
-  } else if (facts.opening && active_.push(opened(request))) {
-    // Left unprotected in its own queue if the active one is full.
-    use(request, 1);
-    take_out(choice);
+  } else if (facts.opening && !active_.full()) {
+    protect(choice);  // left unprotected in its own queue if the active one is full
   }
   if (facts.changes_state) state_changed(facts.only_of_its_bank ? bank : -1);
 }
 
+// Into the active queue. It is taken out first, since a push may move what stands in the queue.
+void Controller::protect(const Choice& choice) {
+  Request request = *choice.request;
+  request.has_row = true;
+  take_out(choice);
+  use(request, 1);
+  active_.push(request);
+}
+
 void Controller::finish(const Choice& choice) {
-  const Request& request = choice.queue->at(choice.slot);
+  const Request& request = *choice.request;
   if (request.kind == kRead) {
     pending_.push_back(request);
     pending_.back().depart = now_ + spec_.read_latency;
     pending_.back().counted = facts_of(request.final_command).counts_row_state;
+    enters(statistics_.read_queue_length_sum);
   }
   if (sink_ == nullptr) {
     take_out(choice);
@@ -228,8 +228,17 @@ void Controller::finish(const Choice& choice) {
 }
 
 void Controller::take_out(const Choice& choice) {
-  freed_ = freed_ || choice.queue == &read_ || choice.queue == &write_;
-  if (choice.queue == &active_) use(active_.at(choice.slot), -1);
+  if (choice.queue == nullptr) {
+    leaves(statistics_.priority_queue_length_sum);
+    priority_.pop_front();
+    return;
+  }
+  if (choice.queue == &active_) {
+    use(*choice.request, -1);
+  } else {
+    leaves(choice.queue == &write_ ? statistics_.write_queue_length_sum : statistics_.read_queue_length_sum);
+    freed_ = true;
+  }
   choice.queue->remove(choice.slot);
 }
 
@@ -239,9 +248,10 @@ void Controller::use(const Request& request, int change) {
 }
 
 void Controller::state_changed(int bank) {
-  for (RequestQueue* queue : {&read_, &write_, &active_, &priority_}) {
+  for (RequestQueue* queue : {&read_, &write_, &active_}) {
     if (!queue->empty()) queue->state_changed(bank);
   }
+  if (!priority_.empty()) priority_.state_changed(bank);
 }
 
 // Has the active queue a ready request for each bus, so that no other queue is asked?
@@ -263,7 +273,7 @@ Cycle Controller::next_event() {
   next = std::min(next, active_.next_ready_after(now_));
   if (active_.earliest_ready() <= now_ && every_bus_held()) return std::max(next, now_ + 1);
   if (!priority_.empty()) {
-    const Cycle ready = priority_.first_ready_at(now_);
+    const Cycle ready = priority_.ready_at(now_);
     if (ready > now_) next = std::min(next, ready);
   } else {
     next = std::min(next, (write_mode_ ? write_ : read_).next_ready_after(now_));
@@ -271,12 +281,16 @@ Cycle Controller::next_event() {
   return std::max(next, now_ + 1);
 }
 
-// With only open rows and reads on their way it is known without a tick that looks and finds nothing.
+// With few requests it is known without a tick that looks and finds nothing: they are asked now for the next tick.
 Cycle Controller::next_event_if_left_alone() {
   if (quiet_) return next_event();
-  if (!read_.empty() || !write_.empty() || !priority_.empty()) return now_ + 1;
-  for (int bus = 0; bus < buses_; ++bus) active_.oldest_ready(now_ + 1, bus);
-  Cycle next = std::min({device_.next_event(), next_refresh_, active_.earliest_ready()});
+  if (read_.size() + write_.size() > kFewRequests || !priority_.empty() || restless()) return now_ + 1;
+  RequestQueue& served = next_write_mode() ? write_ : read_;
+  for (int bus = 0; bus < buses_; ++bus) {
+    active_.oldest_ready(now_ + 1, bus);
+    served.oldest_ready(now_ + 1, bus);
+  }
+  Cycle next = std::min({device_.next_event(), next_refresh_, active_.earliest_ready(), served.earliest_ready()});
   if (!pending_.empty()) next = std::min(next, pending_.front().depart);
   mode_pending_ = next > now_ + 1;
   return std::max(next, now_ + 1);
@@ -285,7 +299,6 @@ Cycle Controller::next_event_if_left_alone() {
 void Controller::pass(Cycle cycles) {
   if (mode_pending_) update_write_mode();
   mode_pending_ = false;
-  count_queues(cycles);
   now_ += cycles;
 }
 

@@ -9,6 +9,7 @@
 #include "moeram/base/ring.h"
 #include "moeram/controller/listener.h"
 #include "moeram/controller/memory_port.h"
+#include "moeram/controller/ordered_queue.h"
 #include "moeram/controller/queue.h"
 #include "moeram/controller/refresh/refresh_manager.h"
 #include "moeram/controller/row_policy/row_policy.h"
@@ -95,7 +96,7 @@ class Controller : public MemoryPort {
 
   Cycle now() const { return now_; }
   int channel() const { return channel_; }
-  const ControllerStatistics& statistics() const { return statistics_; }
+  ControllerStatistics statistics() const;
   Device& device() { return device_; }
   const Device& device() const { return device_; }
   const Scheduler& scheduler() const { return *scheduler_; }
@@ -107,8 +108,16 @@ class Controller : public MemoryPort {
   const std::vector<std::int64_t>& issued() const { return issued_; }
 
  private:
+  template <class Visit>
+  void visit_queues(Visit visit) const {
+    visit(read_);
+    visit(write_);
+    visit(active_);
+    visit(priority_);
+  }
   struct Choice {
-    RequestQueue* queue = nullptr;  // nothing chosen
+    Request* request = nullptr;     // nothing chosen
+    RequestQueue* queue = nullptr;  // of the priority queue
     int slot = 0;
     int command = -1;
   };
@@ -121,17 +130,22 @@ class Controller : public MemoryPort {
     bool only_of_its_bank = false;  // it changes no other
   };
   const Facts& facts_of(int command) const { return facts_[static_cast<std::size_t>(command)]; }
-  void count_queues(Cycle ticks);
+  // A sum over ticks of how many wait somewhere is that of their stays, each from tick to tick.
+  void enters(std::int64_t& sum) { sum -= now_; }
+  void leaves(std::int64_t& sum) { sum += now_; }
   void complete_read();
   void serve(int bus);
   Choice choose(int bus);
   Choice choose_from(RequestQueue& queue, int bus);
+  Choice choose_from_priority(int bus);
   bool every_bus_held();
   bool restless() const;
-  void update_write_mode();
+  bool next_write_mode() const;
+  void update_write_mode() { write_mode_ = next_write_mode(); }
   bool closes_a_row_in_use(const Choice& choice) const;
   void count_row_state(Request& request, int command);
   void issue(const Choice& choice);
+  void protect(const Choice& choice);
   void finish(const Choice& choice);
   void take_out(const Choice& choice);
   void use(const Request& request, int change);
@@ -149,18 +163,19 @@ class Controller : public MemoryPort {
   ReadSink* read_sink_ = nullptr;
   float low_mark_;
   float high_mark_;
-  RequestQueue read_, write_, active_, priority_;
+  RequestQueue read_, write_, active_;
+  OrderedQueue priority_;
   std::vector<int> in_use_;  // [bank] requests of the active queue that hold its row
   int in_use_by_many_ = 0;   // those that hold rows of several banks
   Ring<Request> pending_;    // reads whose data are on their way, in order of completion
   bool write_mode_ = false;
   bool mode_pending_ = false;  // ticks left out since the last one would have updated the write mode
   bool freed_ = false;
-  bool quiet_ = false;  // the last tick did nothing and nothing came since
+  bool quiet_ = false;  // the last tick issued nothing and nothing came since
   Cycle now_ = 0;
   Cycle next_refresh_;
   int buses_;
-  ControllerStatistics statistics_;
+  ControllerStatistics statistics_;  // sums of queue lengths without those that still wait, see statistics()
   std::vector<std::int64_t> issued_;
   std::vector<Facts> facts_;  // [command]
 };

@@ -1,40 +1,60 @@
 #include "moeram/controller/queue.h"
 
 #include <algorithm>
-#include <iterator>
+
+#include "moeram/base/errors.h"
 
 namespace moeram {
 
 RequestQueue::RequestQueue(const Device& device, int nominal_size, bool by_bank)
-    : device_(device), row_level_(static_cast<std::size_t>(device.spec().row_level)), nominal_size_(nominal_size), by_bank_(by_bank) {}
+    : device_(device), row_level_(static_cast<std::size_t>(device.spec().row_level)), nominal_size_(nominal_size), by_bank_(by_bank) {
+  if (nominal_size_ >= kPlaces) throw EngineError("a queue of " + std::to_string(nominal_size) + " requests is longer than " + std::to_string(kPlaces));
+}
 
 bool RequestQueue::push(const Request& request) {
   if (full()) return false;
-  if (free_.empty()) {
-    free_.push_back(static_cast<int>(slots_.size()));
-    slots_.emplace_back();
-  }
-  const int slot = free_.back();
-  free_.pop_back();
-  const bool loose = !belongs_to_bank(request);
-  Entry& item = entry(slot);
-  item.request = request;
-  item.previous = last_;
-  item.next = item.bank_previous = item.bank_next = kNone;
-  item.next_command = -1;
-  item.age = next_age_++;
-  item.loose = loose;
-  (last_ == kNone ? first_ : entry(last_).next) = slot;
-  last_ = slot;
+  if (size_ == 0) next_place_ = 0;
+  if (next_place_ == kPlaces) move_together();
+  const int slot = next_place_++;
+  at(slot) = request;
+  all_ |= bit(slot);
   ++size_;
-  if (loose) {
-    const bool one_bank = request.bank >= 0 && device_.only_wants_row(request.final_command);
-    loose_.push_back({0, slot, one_bank ? request.bank : -1, -1, 0, 1});
-    earliest_ready_ = 0;
-  } else {
+  if (belongs_to_bank(request)) {
     link_to_bank(slot, request.bank);
+    return true;
   }
+  wish(slot) = Wish::of(request, device_);
+  loose_ |= bit(slot);
+  earliest_ready_ = 0;
   return true;
+}
+
+// All places were given: the requests that are left take the first ones, in the same order.
+void RequestQueue::move_together() {
+  std::array<int, kPlaces> moved;
+  next_place_ = 0;
+  for_each(all_, [&](int slot) {
+    moved[static_cast<std::size_t>(slot)] = next_place_;
+    if (slot != next_place_) at(next_place_) = at(slot);
+    wish(next_place_++) = wish(slot);
+  });
+  const auto move_one = [&](int& slot) {
+    if (slot != kNone) slot = moved[static_cast<std::size_t>(slot)];
+  };
+  const auto move_all = [&](Places& places) {
+    Places to = 0;
+    for_each(places, [&](int slot) { to |= bit(moved[static_cast<std::size_t>(slot)]); });
+    places = to;
+  };
+  move_all(all_);
+  move_all(loose_);
+  for (auto& group : groups_) move_all(group.leaders);
+  for (auto& bank : banks_) {
+    if (bank.all == 0) continue;
+    move_all(bank.all);
+    move_one(bank.hit);
+    move_one(bank.other);
+  }
 }
 
 // All that are kept by bank must have the same final command, so that the hits of a bank are ready together.
@@ -51,30 +71,24 @@ void RequestQueue::open_banks(int final_command) {
   banks_.resize(static_cast<std::size_t>(spec.banks()));
   for (std::size_t number = 0; number < banks_.size(); ++number) banks_[number].node = static_cast<int>(number) / (spec.banks() / nodes_);
   for (const int command : {final_command, spec.open_one, spec.close_one}) {
-    for (int node = 0; node < nodes_; ++node) groups_.push_back({command, device_.bus_of(command), device_.stride_of(command), node, kNever, {}});
+    for (int node = 0; node < nodes_; ++node) groups_.push_back({kNever, 0, command, device_.bus_of(command), device_.stride_of(command), node});
   }
 }
 
 void RequestQueue::remove(int slot) {
-  Entry& item = entry(slot);
-  (item.previous == kNone ? first_ : entry(item.previous).next) = item.next;
-  (item.next == kNone ? last_ : entry(item.next).previous) = item.previous;
-  if (item.loose) {
-    loose_.erase(std::find_if(loose_.begin(), loose_.end(), [&](const Loose& wish) { return wish.slot == slot; }));
-  } else {
-    unlink_from_bank(slot, item.request.bank);
-  }
-  free_.push_back(slot);
+  all_ &= ~bit(slot);
   --size_;
+  if ((loose_ & bit(slot)) != 0) {
+    loose_ &= ~bit(slot);
+  } else {
+    unlink_from_bank(slot, at(slot).bank);
+  }
 }
 
 void RequestQueue::state_changed(int bank) {
-  for (auto& wish : loose_) {
-    if (bank >= 0 && wish.bank >= 0 && wish.bank != bank) continue;
-    wish.ready = 0;
-    wish.command = -1;
-    earliest_ready_ = 0;
-  }
+  for_each(loose_, [&](int slot) {
+    if (wish(slot).state_changed(bank)) earliest_ready_ = 0;
+  });
   if (banks_.empty()) return;
   if (bank >= 0) {
     make_stale(banks_[static_cast<std::size_t>(bank)], bank);
@@ -84,7 +98,7 @@ void RequestQueue::state_changed(int bank) {
 }
 
 void RequestQueue::make_stale(Bank& bank, int number) {
-  if (bank.stale || bank.first == kNone) return;
+  if (bank.stale || bank.all == 0) return;
   bank.stale = true;
   stale_.push_back(number);
   earliest_ready_ = 0;
@@ -92,45 +106,36 @@ void RequestQueue::make_stale(Bank& bank, int number) {
 
 void RequestQueue::link_to_bank(int slot, int number) {
   Bank& bank = banks_[static_cast<std::size_t>(number)];
-  if (bank.first == kNone) {
-    bank.first = slot;
+  if (bank.all == 0) {
     bank.open = device_.row_open(number);
     bank.row = device_.open_row(number);
-  } else {
-    entry(bank.last).bank_next = slot;
-    entry(slot).bank_previous = bank.last;
   }
-  bank.last = slot;
-  if (!bank.stale && (hits(bank, slot) ? bank.hit : bank.other) == kNone) lead(bank, number, slot);
+  bank.all |= bit(slot);
+  const bool hit = hits(bank, slot);
+  if (!bank.stale && (hit ? bank.hit : bank.other) == kNone) lead(bank, number, slot, hit);
 }
 
 void RequestQueue::unlink_from_bank(int slot, int number) {
   Bank& bank = banks_[static_cast<std::size_t>(number)];
-  const Entry& item = entry(slot);
-  (item.bank_previous == kNone ? bank.first : entry(item.bank_previous).bank_next) = item.bank_next;
-  (item.bank_next == kNone ? bank.last : entry(item.bank_next).bank_previous) = item.bank_previous;
+  bank.all &= ~bit(slot);
   if (bank.other == slot) {
     drop(bank.other, group_of_other(bank));
     make_stale(bank, number);  // it got its row opened, so the state changes too
   }
   if (bank.hit != slot) return;
-  int heir = item.bank_next;
-  while (heir != kNone && !hits(bank, heir)) heir = entry(heir).bank_next;
+  const int heir = find(bank.all, [&](const Request& request) { return request.address[row_level_] == bank.row; });
   if (heir == kNone) {
     drop(bank.hit, group_of(bank, kHit));
   } else {
-    hand_over(bank.hit, heir, group_of(bank, kHit));
+    hand_over(bank, heir);
   }
 }
 
-// A younger one takes a leader's place, as ready as that was, behind those that are older.
-void RequestQueue::hand_over(int& slot, int heir, Group& group) {
-  auto place = group.leaders.begin();
-  while (place->slot != slot) ++place;
-  const Leader leader{place->ready, entry(heir).age, heir, place->bank};
-  for (; std::next(place) != group.leaders.end() && std::next(place)->age < leader.age; ++place) *place = *std::next(place);
-  *place = leader;
-  slot = heir;
+// A younger hit takes the leader's place, as ready as that was.
+void RequestQueue::hand_over(Bank& bank, int heir) {
+  group_of(bank, kHit).leaders ^= bit(bank.hit) | bit(heir);
+  wish(heir) = wish(bank.hit);
+  bank.hit = heir;
 }
 
 void RequestQueue::find_leaders(Bank& bank, int number) {
@@ -139,103 +144,89 @@ void RequestQueue::find_leaders(Bank& bank, int number) {
   drop(bank.other, group_of_other(bank));
   bank.open = device_.row_open(number);
   bank.row = device_.open_row(number);
-  for (int slot = bank.first; slot != kNone && (bank.other == kNone || (bank.open && bank.hit == kNone)); slot = entry(slot).bank_next) {
-    if ((hits(bank, slot) ? bank.hit : bank.other) == kNone) lead(bank, number, slot);
+  for (Places rest = bank.all; rest != 0 && (bank.other == kNone || (bank.open && bank.hit == kNone)); rest &= rest - 1) {
+    const int slot = std::countr_zero(rest);
+    const bool hit = hits(bank, slot);
+    if ((hit ? bank.hit : bank.other) == kNone) lead(bank, number, slot, hit);
   }
 }
 
-void RequestQueue::lead(Bank& bank, int number, int slot) {
-  const bool hit = hits(bank, slot);
+void RequestQueue::lead(Bank& bank, int number, int slot, bool hit) {
   Group& group = hit ? group_of(bank, kHit) : group_of_other(bank);
   (hit ? bank.hit : bank.other) = slot;
-  const std::uint64_t age = entry(slot).age;
-  auto place = group.leaders.end();
-  while (place != group.leaders.begin() && age < std::prev(place)->age) --place;
-  group.leaders.insert(place, {0, age, slot, number});
+  wish(slot) = {0, number, group.command, group.bus, group.stride};
+  group.leaders |= bit(slot);
   group.earliest = earliest_ready_ = 0;
 }
 
 void RequestQueue::drop(int& slot, Group& group) {
   if (slot == kNone) return;
-  auto place = group.leaders.begin();
-  while (place->slot != slot) ++place;
-  group.leaders.erase(place);
-  if (group.leaders.empty()) group.earliest = kNever;
+  group.leaders &= ~bit(slot);
+  if (group.leaders == 0) group.earliest = kNever;
   slot = kNone;
-}
-
-bool RequestQueue::older(int a, int b) const {
-  const Entry& x = entry(a);
-  const Entry& y = entry(b);
-  return x.request.arrive != y.request.arrive ? x.request.arrive < y.request.arrive : x.age < y.age;
 }
 
 int RequestQueue::find_oldest_ready(Cycle now, int bus) {
   if (!stale_.empty()) refresh_leaders();
-  int best = kNone;
-  std::uint64_t age = ~std::uint64_t{0};
-  Cycle earliest = kNever;
-  for (auto& group : groups_) {
-    if (group.earliest <= now && group.bus == bus) {
-      if (const Leader* found = find_ready_leader(group, now, age)) {
-        best = found->slot;
-        age = found->age;
-        entry(best).next_command = group.command;
-      }
-    }
-    earliest = std::min(earliest, group.earliest);
-  }
-  for (auto& wish : loose_) {
-    if (wish.ready <= now) look_at(wish, now);
-    earliest = std::min(earliest, wish.ready);
-    if (wish.ready > now || wish.bus != bus || (best != kNone && older(best, wish.slot))) continue;
-    best = wish.slot;
-    entry(best).next_command = wish.command;
-  }
-  earliest_ready_ = earliest;
+  int best = groups_.empty() ? kNone : oldest_ready_of(ask_groups(now, bus), now);
+  if (loose_ != 0) best = oldest_ready_of_loose(best, now, bus);
+  earliest_ready_ = best == kNone ? find_earliest_ready(now, bus) : now;
   return best;
 }
 
-// The oldest that is ready, if it is older than `below_age`; nobody asks for the others. Where requests are kept by
-// bank their ages say all.
-const RequestQueue::Leader* RequestQueue::find_ready_leader(Group& group, Cycle now, std::uint64_t below_age) {
-  group.earliest = start_from(std::max(now, device_.ready_in_group(group.command, group.node)), group.stride);
-  if (group.earliest > now) return nullptr;
+// After all were asked whose bound had come, with none found ready.
+Cycle RequestQueue::find_earliest_ready(Cycle now, int bus) {
   Cycle earliest = kNever;
-  for (auto& leader : group.leaders) {
-    if (leader.age >= below_age) return nullptr;
-    if (leader.ready <= now) {
-      leader.ready = device_.ready_in_bank(group.command, leader.bank);
-      if (leader.ready <= now) return &leader;
-    }
-    earliest = std::min(earliest, leader.ready);
+  for (auto& group : groups_) {
+    if (group.earliest <= now && group.bus == bus) group.earliest = earliest_of(group);
+    earliest = std::min(earliest, group.earliest);
   }
-  group.earliest = earliest;
-  return nullptr;
+  for_each(loose_, [&](int slot) { earliest = std::min(earliest, wish(slot).ready); });
+  return earliest;
+}
+
+// The leaders of the groups whose node is ready.
+RequestQueue::Places RequestQueue::ask_groups(Cycle now, int bus) {
+  Places leaders = 0;
+  for (auto& group : groups_) {
+    if (group.earliest > now || group.bus != bus) continue;
+    group.earliest = start_from(std::max(now, device_.ready_in_group(group.command, group.node)), group.stride);
+    if (group.earliest <= now) leaders |= group.leaders;
+  }
+  return leaders;
+}
+
+// Nobody asks for those behind it.
+int RequestQueue::oldest_ready_of(Places leaders, Cycle now) {
+  for (; leaders != 0; leaders &= leaders - 1) {
+    Wish& leader = wish(std::countr_zero(leaders));
+    if (leader.ready > now) continue;
+    leader.ready = device_.ready_below_group(leader.command, leader.bank);
+    if (leader.ready <= now) return std::countr_zero(leaders);
+  }
+  return kNone;
+}
+
+Cycle RequestQueue::earliest_of(const Group& group) const {
+  Cycle earliest = kNever;
+  for_each(group.leaders, [&](int slot) { earliest = std::min(earliest, wish(slot).ready); });
+  return earliest;
+}
+
+// `best` or one that is kept by no bank. Where requests are kept by bank the order of places is that of arrivals.
+int RequestQueue::oldest_ready_of_loose(int best, Cycle now, int bus) {
+  for_each(loose_, [&](int slot) {
+    Wish& loose = wish(slot);
+    if (loose.ready <= now) loose.look_at(at(slot), device_, now);
+    if (loose.ready > now || loose.bus != bus) return;
+    if (best == kNone || at(slot).arrive < at(best).arrive || (slot < best && at(slot).arrive == at(best).arrive)) best = slot;
+  });
+  return best;
 }
 
 void RequestQueue::refresh_leaders() {
   for (const int number : stale_) find_leaders(banks_[static_cast<std::size_t>(number)], number);
   stale_.clear();
-}
-
-void RequestQueue::look_at(Loose& wish, Cycle now) {
-  const Request& request = at(wish.slot);
-  if (wish.command < 0) {
-    wish.command = device_.prerequisite(request.final_command, request.address, request.bank);
-    wish.bus = device_.bus_of(wish.command);
-    wish.stride = device_.stride_of(wish.command);
-  }
-  wish.ready = device_.ready_at(wish.command, request.address, request.bank);
-  if (wish.command == request.final_command) wish.ready = std::max(wish.ready, request.not_before);
-  if (wish.stride > 1) wish.ready = start_from(std::max(now, wish.ready), wish.stride);
-}
-
-Cycle RequestQueue::first_ready_at(Cycle now) {
-  Loose& wish = loose_.front();
-  if (wish.ready <= now) look_at(wish, now);
-  entry(wish.slot).next_command = wish.command;
-  return wish.ready;
 }
 
 Cycle RequestQueue::find_next_ready(Cycle now) const {
@@ -246,9 +237,9 @@ Cycle RequestQueue::find_next_ready(Cycle now) const {
   for (const auto& group : groups_) {
     consider(group.earliest);
     if (group.earliest > now) continue;
-    for (const auto& leader : group.leaders) consider(leader.ready);
+    for_each(group.leaders, [&](int slot) { consider(wish(slot).ready); });
   }
-  for (const auto& wish : loose_) consider(wish.ready);
+  for_each(loose_, [&](int slot) { consider(wish(slot).ready); });
   return next;
 }
 

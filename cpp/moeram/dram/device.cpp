@@ -142,8 +142,7 @@ bool Device::row_hit(const Address& address, int bank) const {
   return state.state == BankState::opened && state.row == address[static_cast<std::size_t>(spec_.row_level)];
 }
 
-int Device::class_of_row(std::int32_t row) const {
-  if (spec_.classes.size() == 1) return 0;
+int Device::find_class(std::int32_t row) const {
   if (row_origin_ != 0 && row >= 0) row = (row + row_origin_) % spec_.counts[static_cast<std::size_t>(spec_.row_level)];
   const auto found = std::upper_bound(spec_.classes.begin(), spec_.classes.end(), row,
                                       [](std::int32_t value, const LatencyClass& item) { return value < item.row_end; });
@@ -152,7 +151,7 @@ int Device::class_of_row(std::int32_t row) const {
 }
 
 void Device::issue(int command, const Address& address, int bank, Cycle now) {
-  if (bank >= 0 && only_sets_bank_[static_cast<std::size_t>(command)]) {
+  if (bank >= 0 && only_sets_bank_[static_cast<std::size_t>(command)] != 0) {
     issue_in_bank(command, address[static_cast<std::size_t>(spec_.row_level)], bank, now);
     return;
   }
@@ -221,34 +220,38 @@ void Device::apply_actions(int command, const Address& address, Cycle now, int l
 
 void Device::apply(Action action, BankRange banks, const Address& address) {
   const std::int32_t row = address[static_cast<std::size_t>(spec_.row_level)];
-  const int number = address[static_cast<std::size_t>(spec_.bank_level)];
   const bool same_only = action == Action::close_same_banks || action == Action::same_banks_refreshing || action == Action::same_banks_refresh_done;
-  const bool opens = action == Action::open_row || action == Action::open_row_in_all_banks || action == Action::half_open;
-  const auto latency_class = opens ? static_cast<std::uint8_t>(class_of_row(row)) : std::uint8_t{0};
-  for (int b = banks.begin; b < banks.end; ++b) {
-    if (same_only && b - banks.begin != number) continue;
-    Bank& bank = banks_[static_cast<std::size_t>(b)];
-    if (spec_.rows_accumulate) remember_rows(b, action, row);
-    switch (action) {
-      case Action::open_row:
-      case Action::open_row_in_all_banks:
-        bank = {BankState::opened, latency_class, row};
-        break;
-      case Action::half_open:
-        bank = {BankState::half_opened, latency_class, row};
-        break;
-      case Action::finish_opening:
-        bank.state = BankState::opened;
-        break;
-      case Action::bank_refreshing:
-      case Action::same_banks_refreshing:
-      case Action::all_banks_refreshing:
-        bank.state = BankState::refreshing;
-        break;
-      default:
-        bank = {BankState::closed, 0, 0};
-    }
+  if (same_only) banks = bank_of_number(banks, address[static_cast<std::size_t>(spec_.bank_level)]);
+  const auto begin = banks_.begin() + banks.begin;
+  const auto end = banks_.begin() + banks.end;
+  if (spec_.rows_accumulate) {
+    for (int b = banks.begin; b < banks.end; ++b) remember_rows(b, action, row);
   }
+  switch (action) {
+    case Action::open_row:
+    case Action::open_row_in_all_banks:
+      std::fill(begin, end, Bank{BankState::opened, static_cast<std::uint8_t>(class_of_row(row)), row});
+      break;
+    case Action::half_open:
+      std::fill(begin, end, Bank{BankState::half_opened, static_cast<std::uint8_t>(class_of_row(row)), row});
+      break;
+    case Action::finish_opening:
+      for (auto bank = begin; bank != end; ++bank) bank->state = BankState::opened;
+      break;
+    case Action::bank_refreshing:
+    case Action::same_banks_refreshing:
+    case Action::all_banks_refreshing:
+      for (auto bank = begin; bank != end; ++bank) bank->state = BankState::refreshing;
+      break;
+    default:
+      std::fill(begin, end, Bank{});
+  }
+}
+
+// The bank of that number among those of a group; none if there is no such number.
+Device::BankRange Device::bank_of_number(BankRange banks, int number) {
+  if (number < 0 || number >= banks.end - banks.begin) return {banks.begin, banks.begin};
+  return {banks.begin + number, banks.begin + number + 1};
 }
 
 void Device::keep_in_step(int node, Cycle until) {

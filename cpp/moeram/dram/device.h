@@ -36,10 +36,9 @@ class Device {
   Cycle ready_at(int command, const Address& address, int bank) const {
     return bank < 0 ? timing_.ready_below(command, address) : timing_.ready_in_bank(command, bank);
   }
-  // The same for a command to one bank.
-  Cycle ready_in_bank(int command, int bank) const { return timing_.ready_in_bank(command, bank); }
-  // Of a command to any bank below one node of level 1: not before this.
+  // The same in two parts for a command to one bank: what the channel and its node of level 1 say, and what the levels below.
   Cycle ready_in_group(int command, int group) const { return timing_.ready_in_group(command, group); }
+  Cycle ready_below_group(int command, int bank) const { return timing_.ready_below_group(command, bank); }
 
   // Throws EngineError on a half-opened bank if the standard has 2.0's fault of not knowing that state.
   bool row_hit(const Address& address, int bank) const;
@@ -71,14 +70,14 @@ class Device {
   Cycle next_event() const { return next_later_; }
 
   // True if the prerequisite of a command is decided by the open row of its bank alone.
-  bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)]; }
+  bool only_wants_row(int command) const { return only_wants_row_[static_cast<std::size_t>(command)] != 0; }
   std::int32_t open_row(int bank) const { return banks_[static_cast<std::size_t>(bank)].row; }
   // Ticks between two in which the command may start: 1, or those of a clock cycle.
   int stride_of(int command) const { return spec_.commands[static_cast<std::size_t>(command)].whole_cycle ? spec_.ticks_per_cycle : 1; }
   int bus_of(int command) const { return spec_.commands[static_cast<std::size_t>(command)].bus; }
   // Latency class of the row opened last in a bank.
   int open_class(int bank) const { return banks_[static_cast<std::size_t>(bank)].latency_class; }
-  int class_of_row(std::int32_t row) const;
+  int class_of_row(std::int32_t row) const { return spec_.classes.size() == 1 ? 0 : find_class(row); }
   // From now on row r stands for row r + origin where latency classes are asked, counted round.
   void set_row_origin(std::int32_t origin) { row_origin_ = origin; }
 
@@ -106,6 +105,7 @@ class Device {
     int end;
   };
 
+  int find_class(std::int32_t row) const;
   std::optional<Action> action_in_bank(std::size_t command) const;
   bool only_sets_bank(std::size_t command) const;
   bool any_bank_not_closed(int level, int node, const Address& address) const;
@@ -121,6 +121,7 @@ class Device {
   int same_banks_prerequisite(int command, const Address& address, BankRange rank) const;
   void apply_actions(int command, const Address& address, Cycle now, int level, int node, int deepest);
   void apply(Action action, BankRange banks, const Address& address);
+  static BankRange bank_of_number(BankRange banks, int number);
   void issue_in_bank(int command, std::int32_t row, int bank, Cycle now);
   void watch_opening(int command, int bank, Cycle now);
   void keep_in_step(int node, Cycle until);
@@ -133,10 +134,10 @@ class Device {
   std::vector<int> fanout_;          // [level] banks below one node
   std::vector<int> deepest_action_;  // [command] deepest level with an action, -1 none
   std::vector<int> preq_level_;      // [command] first level with a prerequisite rule, -1 none
-  std::vector<bool> only_wants_row_;
+  std::vector<std::uint8_t> only_wants_row_;
   std::vector<std::optional<Action>> bank_action_;  // [command] the one thing it does in one bank, if it is no more
   std::vector<bool> opens_span_;                    // [command] opens a row in several banks, and does nothing else
-  std::vector<bool> only_sets_bank_;                // [command] beside timing it changes one bank's state, or nothing
+  std::vector<std::uint8_t> only_sets_bank_;        // [command] beside timing it changes one bank's state, or nothing
   std::vector<Bank> banks_;
   std::vector<Later> later_;
   Cycle next_later_ = kNever;

@@ -1,20 +1,24 @@
 #include "moeram/dram/timing.h"
 
+#include <utility>
+
 namespace moeram {
 namespace {
 constexpr Cycle kNeverIssued = -1;
 }
 
 Timing::Timing(const Spec& spec)
-    : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1), group_banks_(spec.banks() / spec.nodes_at(std::min(1, spec.bank_level))), rows_(spec.classes.size()) {
+    : spec_(spec), commands_(static_cast<int>(spec.commands.size())), levels_(spec.bank_level + 1), rows_(spec.classes.size()), steps_(spec.classes.size()) {
   merge_levels();
   asked_.resize(static_cast<std::size_t>(commands_));
   for (int level = 0; level < levels_; ++level) share_entries(level);
   place_nodes();
+  find_group_entries();
   blocks_.resize(static_cast<std::size_t>(commands_));
   for (int level = 0; level < levels_; ++level) {
     for (int command = 0; command < commands_; ++command) add_block(level, command);
   }
+  for (int command = 0; command < commands_; ++command) add_steps(command);
 }
 
 // A level with as many nodes as the one above it has the same nodes: what both say is kept above. Banks stay apart, since
@@ -69,7 +73,7 @@ void Timing::share_entries(int level) {
 }
 
 void Timing::place_nodes() {
-  int size = 0;
+  int size = 1;
   for (int level = 0; level < levels_; ++level) {
     level_offset_.push_back(size);
     size += spec_.nodes_at(level) * widths_[static_cast<std::size_t>(level)];
@@ -81,6 +85,16 @@ void Timing::place_nodes() {
       bank_numbers_.push_back(number);
       bank_nodes_.push_back(offset_of(level, number));
     }
+  }
+}
+
+void Timing::find_group_entries() {
+  for (int command = 0; command < commands_; ++command) {
+    Asked& asked = asked_[static_cast<std::size_t>(command)];
+    if (const int entry = entry_of(0, command); entry >= 0) asked.channel = offset_of(0, 0) + entry;
+    if (levels_ < 2 || entry_of(1, command) < 0) continue;
+    asked.group = offset_of(1, 0) + entry_of(1, command);
+    asked.group_width = widths_[1];
   }
 }
 
@@ -131,14 +145,33 @@ void Timing::add_rows(const std::vector<const TimingRow*>& rows, int level) {
   }
 }
 
-void Timing::issue_in_bank(int command, int bank, Cycle now, int latency_class) {
-  const std::int32_t* offsets = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
-  const Row* rows = rows_[static_cast<std::size_t>(latency_class)].data();
+void Timing::add_steps(int command) {
+  Steps& steps = steps_of_.emplace_back();
+  steps.begin = static_cast<int>(steps_[0].size());
   for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
-    Cycle* earliest = &earliest_[static_cast<std::size_t>(offsets[block.level])];
-    for (int i = block.begin; i < block.end; ++i) raise(earliest, rows[i], now);
-    if (block.siblings_end == block.end && block.window == 0) continue;
-    const std::int32_t* numbers = &bank_numbers_[static_cast<std::size_t>(bank * levels_)];
+    steps.all = steps.all && block.siblings_end == block.end && block.window == 0;
+    for (std::size_t c = 0; c < rows_.size(); ++c) {
+      for (int i = block.begin; i < block.end; ++i) steps_[c].push_back({block.level, rows_[c][static_cast<std::size_t>(i)].entry, rows_[c][static_cast<std::size_t>(i)].latency});
+    }
+  }
+  steps.end = static_cast<int>(steps_[0].size());
+}
+
+void Timing::issue_in_bank(int command, int bank, Cycle now, int latency_class) {
+  const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
+  const Steps& steps = steps_of_[static_cast<std::size_t>(command)];
+  const Step* const first = steps_[static_cast<std::size_t>(latency_class)].data();
+  for (const Step* step = first + steps.begin; step != first + steps.end; ++step) {
+    Cycle& earliest = earliest_[static_cast<std::size_t>(nodes[step->level] + step->entry)];
+    earliest = std::max(earliest, now + step->latency);
+  }
+  if (!steps.all) touch_others(command, bank, now, rows_[static_cast<std::size_t>(latency_class)].data());
+}
+
+// Rows that count from an earlier issue or act beside the nodes of the bank.
+void Timing::touch_others(int command, int bank, Cycle now, const Row* rows) {
+  const std::int32_t* numbers = &bank_numbers_[static_cast<std::size_t>(bank * levels_)];
+  for (const Block& block : blocks_[static_cast<std::size_t>(command)]) {
     const int node = numbers[block.level];
     if (block.window > 0) touch_windows(block, node, now, rows);
     if (block.siblings_end == block.windows_end) continue;
@@ -158,8 +191,8 @@ void Timing::touch(const Block& block, int node, Cycle now, const Row* rows) {
 void Timing::touch_windows(const Block& block, int node, Cycle now, const Row* rows) {
   Cycle* earliest = earliest_at(block.level, node);
   Cycle* latest = &history_[static_cast<std::size_t>(block.history + node * block.window)];
-  for (int i = block.window - 1; i > 0; --i) latest[i] = latest[i - 1];
-  latest[0] = now;
+  Cycle older = now;
+  for (int i = 0; i < block.window; ++i) std::swap(latest[i], older);
   for (int i = block.end; i < block.windows_end; ++i) {
     const Cycle from = latest[windows_[static_cast<std::size_t>(i)] - 1];
     if (from != kNeverIssued) raise(earliest, rows[i], from);

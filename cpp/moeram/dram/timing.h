@@ -36,19 +36,18 @@ class Timing {
 
   // Earliest cycle for a command to one bank; only levels down to its scope count, as in Ramulator 2.0.
   Cycle ready_in_bank(int command, int bank) const {
-    const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
     const Asked& asked = asked_[static_cast<std::size_t>(command)];
-    Cycle latest = 0;
-    for (int i = 0; i < asked.size; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.at[i].level] + asked.at[i].entry)]);
-    return latest;
+    return latest_of(asked, 0, asked.size, bank);
   }
   // The part of it that the channel and the node below it have in common for all their banks: never later.
   Cycle ready_in_group(int command, int group) const {
     const Asked& asked = asked_[static_cast<std::size_t>(command)];
-    const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(group * group_banks_ * levels_)];
-    Cycle latest = 0;
-    for (int i = 0; i < asked.of_group; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.at[i].level] + asked.at[i].entry)]);
-    return latest;
+    return std::max(earliest_[static_cast<std::size_t>(asked.channel)], earliest_[static_cast<std::size_t>(asked.group + group * asked.group_width)]);
+  }
+  // The other part of it.
+  Cycle ready_below_group(int command, int bank) const {
+    const Asked& asked = asked_[static_cast<std::size_t>(command)];
+    return latest_of(asked, asked.of_group, asked.size, bank);
   }
   // The same for an address with wildcards: the latest of all nodes that it names.
   Cycle ready_below(int command, const Address& address) const { return ready_below(0, 0, command, address); }
@@ -64,6 +63,16 @@ class Timing {
   struct Row {
     std::int32_t entry;
     std::int32_t latency;
+  };
+  // The same with its level, for the rows of all levels that count from the issue itself.
+  struct Step {
+    std::int32_t level;
+    std::int32_t entry;
+    std::int32_t latency;
+  };
+  struct Steps {
+    int begin = 0, end = 0;
+    bool all = true;  // there are no other rows
   };
   // A row of the standard with the command that starts it.
   struct Source {
@@ -85,16 +94,27 @@ class Timing {
       std::int32_t level;
       std::int32_t entry;
     };
+    std::int32_t channel = 0;                     // where the channel's lies, 0: nowhere
+    std::int32_t group = 0, group_width = 0;      // the same for the first node of level 1, and from one node to the next
     std::int32_t size = 0;
     std::int32_t of_group = 0;  // the first ones, of the channel and of level 1
     At at[kMaxLevels] = {};
   };
 
+  Cycle latest_of(const Asked& asked, int begin, int end, int bank) const {
+    const std::int32_t* nodes = &bank_nodes_[static_cast<std::size_t>(bank * levels_)];
+    Cycle latest = 0;
+    for (int i = begin; i < end; ++i) latest = std::max(latest, earliest_[static_cast<std::size_t>(nodes[asked.at[i].level] + asked.at[i].entry)]);
+    return latest;
+  }
   void merge_levels();
   void share_entries(int level);
   std::vector<Source> sources_of(int level, int following) const;
   void place_nodes();
+  void find_group_entries();
   void add_block(int level, int command);
+  void add_steps(int command);
+  void touch_others(int command, int bank, Cycle now, const Row* rows);
   void add_rows(const std::vector<const TimingRow*>& rows, int level);
   bool is_alive(const TimingRow& row, int level) const;
   int entry_of(int level, int command) const { return entries_[static_cast<std::size_t>(level)][static_cast<std::size_t>(command)]; }
@@ -110,17 +130,18 @@ class Timing {
   const Spec& spec_;
   int commands_;
   int levels_;
-  int group_banks_;                        // below one node of level 1
   std::vector<int> holder_;                // [level] the one that keeps its entries: the highest with as many nodes
   std::vector<std::vector<int>> entries_;  // [level][command] entry in a node of the level, -1: never held back there
   std::vector<int> widths_;                // [level] entries of a node
   std::vector<int> level_offset_;          // [level] first node in earliest_
   std::vector<std::int32_t> bank_nodes_;   // [bank][level] offset into earliest_
   std::vector<std::int32_t> bank_numbers_; // [bank][level] number of the node in its level
-  std::vector<Cycle> earliest_;            // [node][entry]
+  std::vector<Cycle> earliest_;            // [node][entry] after one that holds nothing back
   std::vector<Asked> asked_;               // [command]
   std::vector<std::vector<Block>> blocks_; // [command] by level, from the channel down
   std::vector<std::vector<Row>> rows_;     // [latency class]
+  std::vector<Steps> steps_of_;            // [command]
+  std::vector<std::vector<Step>> steps_;   // [latency class]
   std::vector<int> windows_;               // [row] how many issues back it counts from
   std::vector<Cycle> history_;             // [block with a window][node], latest first
   std::vector<int> targets_, next_targets_;  // scratch of issue_below

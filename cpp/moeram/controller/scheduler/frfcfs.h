@@ -6,7 +6,7 @@
 
 namespace moeram {
 
-class FrFcfs : public Scheduler {
+class FrFcfs final : public Scheduler {
  public:
   int choose(RequestQueue& queue, Cycle now, int bus) override { return queue.oldest_ready(now, bus); }
   std::string name() const override { return "FRFCFS"; }
