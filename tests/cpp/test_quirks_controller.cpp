@@ -139,11 +139,11 @@ TEST(quirks, "Q11: is a row judged at the first command, and what never started 
   bench.send(kRead, 0, at(0, 0, 0));
   bench.send(kRead, 1 << 20, at(0, 7, 0));  // same bank: no command before the first one's data
   bench.tick_to(10);
-  const auto& s = bench.controller.statistics();
-  CHECK_EQUAL(s.row_misses, 1);
-  CHECK_EQUAL(s.row_hits + s.row_conflicts, 0);
+  const ControllerStatistics early = bench.controller.statistics();
+  CHECK_EQUAL(early.row_misses, 1);
+  CHECK_EQUAL(early.row_hits + early.row_conflicts, 0);
   bench.tick_to(45);
-  CHECK_EQUAL(s.row_conflicts, 1);
+  CHECK_EQUAL(bench.controller.statistics().row_conflicts, 1);
 }
 
 TEST(quirks, "Q12, Q15: does every channel print its core statistics under the same name, and --lists keep them apart?") {
