@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: moeram-sim (-f FILE | -c TEXT) [-p KEY=VALUE]... [--strict] [--lists] [--max-cycles N] [--no-skip]\n"
+    "                  [--folded-share]\n"
     "  -f, --config_file FILE  YAML configuration of Ramulator 2.0; its paths are relative to this folder\n"
     "  -c, --config TEXT       the same as text\n"
     "  -p, --param KEY=VALUE   override a value, e.g. MemorySystem.DRAM.timing.nRCD=20 (with -f)\n"
@@ -22,6 +23,8 @@ constexpr const char* kUsage =
     "      --lists             controllers and plug-ins as YAML lists: no key stands twice in the statistics\n"
     "      --max-cycles N      give up once the memory has made N cycles\n"
     "      --no-skip           tick through every cycle (same results, slower)\n"
+    "      --folded-share      say on standard error how much of a load/store trace was taken as repetition\n"
+    "                          (same results; -p Frontend.fold=false simulates every request)\n"
     "  -h, --help              this text\n"
     "  -v, --version           version of moeram\n";
 
@@ -33,6 +36,7 @@ struct Arguments {
   bool strict = false;
   bool lists = false;
   bool skip = true;
+  bool folded_share = false;
 };
 
 class UsageError : public moeram::Error {
@@ -64,6 +68,8 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.most_cycles = *cycles;
     } else if (word == "--no-skip") {
       arguments.skip = false;
+    } else if (word == "--folded-share") {
+      arguments.folded_share = true;
     } else {
       throw UsageError("unknown argument '" + moeram::printable(word) + "'");
     }
@@ -99,6 +105,7 @@ void simulate(const Arguments& arguments) {
   for (const auto& warning : run->warnings()) std::cerr << "warning: " << warning << '\n';
   run->run(arguments.skip, arguments.most_cycles);
   std::cout << run->statistics(arguments.lists) << std::flush;
+  if (arguments.folded_share) std::cerr << "folded_share: " << run->folded_share() << '\n';
   if (!std::cout) throw moeram::EngineError("the statistics could not be written to standard output");
 }
 

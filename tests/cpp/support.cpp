@@ -43,6 +43,18 @@ std::string text_of(const Spec& spec, const std::vector<Recorder::Entry>& entrie
   return text;
 }
 
+std::string config_of(const TraceCase& c, const std::string& trace) {
+  const std::string rows = c.cap == 0 ? "{impl: OpenRowPolicy}" : "{impl: ClosedRowPolicy, cap: " + std::to_string(c.cap) + "}";
+  return "Frontend: {impl: LoadStoreTrace, path: '" + trace + "', clock_ratio: " + std::to_string(c.front) + (c.fold ? "" : ", fold: false") +
+         "}\nMemorySystem:\n  impl: GenericDRAM\n  clock_ratio: " + std::to_string(c.memory) + "\n  DRAM:\n    impl: '" + c.standard +
+         "'\n    org: {preset: " + c.organization + ", channel: " + std::to_string(c.channels) +
+         (c.ranks > 0 ? ", rank: " + std::to_string(c.ranks) : "") + "}\n    timing: {preset: " + c.timing + "}\n" +
+         (c.energy ? "    drampower_enable: true\n    voltage: {preset: Default}\n    current: {preset: Default}\n" : "") +
+         "  AddrMapper: {impl: " + c.mapper + "}\n  Controller:\n    impl: Generic\n    wr_low_watermark: " + std::to_string(c.low) +
+         "\n    wr_high_watermark: " + std::to_string(c.high) + "\n    Scheduler: {impl: FRFCFS}\n    RefreshManager: {impl: " + c.refresh +
+         "}\n    RowPolicy: " + rows + "\n";
+}
+
 NearMemoryConfig olmoe_on_stratum_s() {
   NearMemoryConfig config;
   config.shape.hidden_size = 2048;

@@ -37,6 +37,21 @@ class Recorder : public moeram::CommandListener {
 // "1 ACT, 17 RD"
 std::string text_of(const moeram::Spec& spec, const std::vector<Recorder::Entry>& entries);
 
+// A configuration of Ramulator 2.0 with a load/store trace.
+struct TraceCase {
+  std::string standard, organization, timing;
+  int channels = 1;
+  int ranks = 0;  // 0: the standard has none, or its preset decides
+  int front = 1, memory = 1;  // clock ratios
+  std::string mapper = "RoBaRaCoCh";
+  int cap = 0;  // 0: open rows
+  double low = 0.2, high = 0.8;
+  bool fold = true;
+  std::string refresh = "AllBank";
+  bool energy = false;
+};
+std::string config_of(const TraceCase& c, const std::string& trace);
+
 // A near-memory system with OLMoE's expert on one chip (hidden 2048, intermediate 1024): 12 rows an expert, 4 a matrix.
 moeram::NearMemoryConfig olmoe_on_stratum_s();
 moeram::NmpLayerResult run_layer(const moeram::NearMemoryConfig& config, const moeram::LayerTask& task, const moeram::NearMemoryRunOptions& options = {});

@@ -9,28 +9,7 @@ using namespace moeram;
 
 namespace {
 
-struct Case {
-  const char* standard;
-  const char* organization;
-  const char* timing;
-  int channels;
-  int ranks;  // 0: the standard has none
-  int front, memory;
-  const char* mapper;
-  int cap;  // 0: open rows
-  double low, high;
-};
-
-std::string config_of(const Case& c, const std::string& trace) {
-  const std::string rows = c.cap == 0 ? "{impl: OpenRowPolicy}" : "{impl: ClosedRowPolicy, cap: " + std::to_string(c.cap) + "}";
-  return "Frontend: {impl: LoadStoreTrace, path: '" + trace + "', clock_ratio: " + std::to_string(c.front) +
-         "}\nMemorySystem:\n  impl: GenericDRAM\n  clock_ratio: " + std::to_string(c.memory) + "\n  DRAM:\n    impl: " + c.standard +
-         "\n    org: {preset: " + c.organization + ", channel: " + std::to_string(c.channels) +
-         (c.ranks > 0 ? ", rank: " + std::to_string(c.ranks) : "") + "}\n    timing: {preset: " + c.timing +
-         "}\n  AddrMapper: {impl: " + c.mapper + "}\n  Controller:\n    impl: Generic\n    wr_low_watermark: " + std::to_string(c.low) +
-         "\n    wr_high_watermark: " + std::to_string(c.high) +
-         "\n    Scheduler: {impl: FRFCFS}\n    RefreshManager: {impl: AllBank}\n    RowPolicy: " + rows + "\n";
-}
+using Case = TraceCase;
 
 // Bursts of hits, conflicts and lines that were just written, so that forwarding, refused sends and idle times all occur.
 std::string random_trace(unsigned seed, int lines) {

@@ -1,10 +1,26 @@
 // The state of a controller in relative terms, and what it has counted.
 #include <algorithm>
+#include <array>
 
 #include "moeram/controller/controller.h"
 #include "moeram/controller/queued_controller.h"
 
 namespace moeram {
+namespace {
+
+// In the order of Controller::counts(), where they come first.
+template <class Statistics>
+auto counted(Statistics& s) {
+  return std::array{
+      &s.latencies_from_zero, &s.read_latency_sum,
+      &s.row_hits, &s.row_misses, &s.row_conflicts,
+      &s.read_row_hits, &s.read_row_misses, &s.read_row_conflicts,
+      &s.write_row_hits, &s.write_row_misses, &s.write_row_conflicts,
+      &s.read_attempts, &s.write_attempts, &s.other_attempts,
+      &s.queue_length_sum, &s.read_queue_length_sum, &s.write_queue_length_sum, &s.priority_queue_length_sum};
+}
+
+}  // namespace
 
 int Controller::distinguished_level() const {
   const int rank = spec_.power ? spec_.level("rank") : 0;  // energy is kept by rank
@@ -19,7 +35,7 @@ std::vector<std::int64_t> Controller::canonical(const Frame& frame, bool with_re
   row_policy_->canonical(out);
   out.push_back(write_mode_);
   const auto add = [&](const Request& request) {
-    out.insert(out.end(), {request.kind, request.source, request.byte_address, request.counted, std::max<Cycle>(request.not_before - now_, 0)});
+    out.insert(out.end(), {request.kind, request.source, frame.byte_label(request.byte_address), request.counted, std::max<Cycle>(request.not_before - now_, 0)});
     // Ages decide who is older and enter the latency statistics.
     out.push_back(request.arrive < 0 ? -1 : now_ - request.arrive);
     out.push_back(request.depart < 0 ? -1 : std::max<Cycle>(request.depart - now_, 0));
@@ -74,14 +90,9 @@ std::vector<std::string> Controller::count_names() const {
 
 std::vector<std::int64_t> Controller::counts() const {
   const ControllerStatistics s = statistics();
-  std::vector<std::int64_t> out = {
-      s.latencies_from_zero, s.read_latency_sum,
-      s.row_hits, s.row_misses, s.row_conflicts,
-      s.read_row_hits, s.read_row_misses, s.read_row_conflicts,
-      s.write_row_hits, s.write_row_misses, s.write_row_conflicts,
-      s.read_attempts, s.write_attempts, s.other_attempts,
-      s.queue_length_sum, s.read_queue_length_sum, s.write_queue_length_sum, s.priority_queue_length_sum,
-      std::max<std::int64_t>(row_policy_->closing_requests(), 0)};
+  std::vector<std::int64_t> out;
+  for (const std::int64_t* count : counted(s)) out.push_back(*count);
+  out.push_back(std::max<std::int64_t>(row_policy_->closing_requests(), 0));
   out.insert(out.end(), issued_.begin(), issued_.end());
   if (device_.meter() == nullptr) return out;
   for (const auto& rank : device_.meter()->counts(now_)) {
@@ -89,6 +100,17 @@ std::vector<std::int64_t> Controller::counts() const {
     out.insert(out.end(), rank.commands.begin(), rank.commands.end());
   }
   return out;
+}
+
+void Controller::take_as_done(std::span<const std::int64_t> growth, std::int64_t times, Cycle cycles, Cycle since) {
+  auto at = growth.begin();
+  for (std::int64_t* count : counted(statistics_)) *count += times * *at++;
+  // Latencies counted from cycle 0 grow from round to round.
+  statistics_.read_latency_sum += growth[0] * (times * since + cycles * (times * (times - 1) / 2));
+  row_policy_->add_closing_requests(times * *at++);
+  for (auto& count : issued_) count += times * *at++;
+  if (EnergyMeter* meter = device_.meter()) meter->take_as_done(growth.last(static_cast<std::size_t>(growth.end() - at)), times);
+  done_ += times * cycles;
 }
 
 }  // namespace moeram

@@ -113,7 +113,10 @@ void Controller::complete_read() {
   if (pending_.empty() || pending_.front().depart > now_) return;
   const Request& done = pending_.front();
   if (done.depart - done.arrive > 1) statistics_.read_latency_sum += done.depart - done.arrive;
-  if (done.arrive < 0) ++statistics_.latencies_from_zero;
+  if (done.arrive < 0) {
+    ++statistics_.latencies_from_zero;
+    statistics_.read_latency_sum += done_;
+  }
   if (read_sink_ != nullptr && done.tag != 0) read_sink_->on_read_done(Request(done));
   pending_.pop_front();
   leaves(statistics_.read_queue_length_sum);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -85,6 +86,9 @@ class Controller : public MemoryPort {
   // All that is counted, as integers whose growth over a stretch of time depends on that stretch alone, but for the first:
   // reads whose latency was taken from cycle 0 on.
   std::vector<std::int64_t> counts() const;
+  // Count `times` rounds of `cycles` as done in which all counts() grow by `growth`; the first of them begins `since` cycles after
+  // the round of which that is known. The state stays as it is, now() too.
+  void take_as_done(std::span<const std::int64_t> growth, std::int64_t times, Cycle cycles, Cycle since);
   // The names of 2.0's statistics, then of the commands; counts of the energy model follow without names.
   std::vector<std::string> count_names() const;
   // Let the next refresh come earlier; false: nothing changed, it cannot be moved.
@@ -95,6 +99,8 @@ class Controller : public MemoryPort {
   }
 
   Cycle now() const { return now_; }
+  // With those that were taken as done.
+  Cycle total_cycles() const { return now_ + done_; }
   int channel() const { return channel_; }
   ControllerStatistics statistics() const;
   Device& device() { return device_; }
@@ -173,6 +179,7 @@ class Controller : public MemoryPort {
   bool freed_ = false;
   bool quiet_ = false;  // the last tick issued nothing and nothing came since
   Cycle now_ = 0;
+  Cycle done_ = 0;
   Cycle next_refresh_;
   int buses_;
   ControllerStatistics statistics_;  // sums of queue lengths without those that still wait, see statistics()

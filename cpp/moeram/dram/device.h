@@ -85,6 +85,7 @@ class Device {
   void canonical(Cycle now, const Frame& frame, std::vector<std::int64_t>& out) const;
 
   std::vector<RankEnergy> finish_energy(Cycle now) const;
+  EnergyMeter* meter() { return meter_.get(); }
   const EnergyMeter* meter() const { return meter_.get(); }
   const Spec& spec() const { return spec_; }
 

@@ -109,6 +109,15 @@ std::vector<RankCounts> EnergyMeter::counts(Cycle now) const {
   return out;
 }
 
+void EnergyMeter::take_as_done(std::span<const std::int64_t> growth, std::int64_t times) {
+  auto at = growth.begin();
+  for (auto& rank : ranks_) {
+    rank.counts.active_cycles += times * *at++;
+    rank.counts.idle_cycles += times * *at++;
+    for (auto& count : rank.counts.commands) count += times * *at++;
+  }
+}
+
 std::vector<RankEnergy> EnergyMeter::price(const std::vector<RankCounts>& counts) const {
   const double tck_ns = static_cast<double>(spec_.tck_ps) / 1000.0;
   const auto energy_nj = [&](double milliwatt, Cycle cycles) { return milliwatt * static_cast<double>(cycles) * tck_ns / 1000.0; };

@@ -1,6 +1,7 @@
 // Energy bookkeeping of one channel after Ramulator 2.0's DDR4/DDR5 model.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "moeram/dram/spec.h"
@@ -40,6 +41,8 @@ class EnergyMeter {
 
   void on_command(int command, int rank, RankLoad load, Cycle now);
   std::vector<RankCounts> counts(Cycle now) const;
+  // `times` what the counts of each rank, in order, grow by.
+  void take_as_done(std::span<const std::int64_t> growth, std::int64_t times);
   std::vector<RankEnergy> price(const std::vector<RankCounts>& counts) const;
   // True once an interval was counted from a point in the past that lies before another state.
   bool odd() const;

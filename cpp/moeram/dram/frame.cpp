@@ -21,7 +21,8 @@ Frame::Frame(const Spec& spec, int fixed_level) : spec_(spec), banks_(spec.banks
   for (std::size_t count = 0; count < banks.size(); ++count) count_of_bank_[static_cast<std::size_t>(banks[count])] = static_cast<std::int64_t>(count);
 }
 
-void Frame::stand_at(std::int64_t block) {
+void Frame::stand_at(std::int64_t block, std::int64_t byte_address) {
+  byte_origin_ = byte_address;
   standing_ = wrap(block);
   origin_ = standing_ / fixed_blocks_ * fixed_blocks_;
 }
@@ -43,6 +44,15 @@ std::int64_t Frame::name_of(std::int64_t row) const {
     if (place >= 0 && place < named_length_) return static_cast<std::int64_t>(i) * named_length_ + place;
   }
   return -2 - row;
+}
+
+std::int64_t Frame::block_of(const Address& address) const {
+  std::int64_t block = address[static_cast<std::size_t>(spec_.row_level)];
+  for (int level = spec_.bank_level; level >= 1; --level) {
+    const auto l = static_cast<std::size_t>(level);
+    block = block * spec_.counts[l] + address[l];
+  }
+  return block;
 }
 
 std::int64_t Frame::row_label(int bank, std::int64_t row) const {

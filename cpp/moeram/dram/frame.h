@@ -18,7 +18,8 @@ class Frame {
   // counted from where the stream stands. With the bank level, only rows are relative.
   Frame(const Spec& spec, int fixed_level);
 
-  void stand_at(std::int64_t block);
+  // `byte_address`: what addresses of requests are counted from, where they have any.
+  void stand_at(std::int64_t block, std::int64_t byte_address = 0);
   // Where the stream stands within the nodes that keep their numbers.
   std::int64_t fixed_part() const { return standing_ - origin_; }
 
@@ -37,6 +38,9 @@ class Frame {
     named_rows_ = std::move(first_rows);
     named_length_ = length;
   }
+  std::int64_t byte_label(std::int64_t byte_address) const { return byte_address == -1 ? kNever : byte_address - byte_origin_; }
+  // The block of an address without wildcards.
+  std::int64_t block_of(const Address& address) const;
   // An address in relative coordinates; wildcards stay.
   void label(const Address& address, std::vector<std::int64_t>& out) const;
 
@@ -56,6 +60,7 @@ class Frame {
   std::int64_t fixed_blocks_ = 1;
   std::int64_t standing_ = 0;
   std::int64_t origin_ = 0;
+  std::int64_t byte_origin_ = 0;
   std::vector<std::vector<int>> node_of_count_;  // [level]
   std::vector<std::int64_t> count_of_bank_;
   std::vector<std::int32_t> named_rows_;  // empty: rows keep their numbers

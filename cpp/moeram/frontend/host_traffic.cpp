@@ -41,13 +41,14 @@ void HostStreamFeed::canonical(Cycle now, std::vector<std::int64_t>& out) const 
   out.insert(out.end(), {taken_ % turn_, stream_.requests < 0 ? -1 : stream_.requests - taken_, std::max<Cycle>(due_ - now, 0)});
 }
 
-HostTraceFeed::HostTraceFeed(const LoadStoreTrace& trace, const AddressMapper& mapper, std::vector<std::size_t> requests)
+HostTraceFeed::HostTraceFeed(const RequestRuns& trace, const AddressMapper& mapper, std::vector<std::int64_t> requests)
     : trace_(trace), mapper_(mapper), requests_(std::move(requests)) {}
 
 Request HostTraceFeed::next() const {
   Request request;
-  request.kind = kind();
-  request.byte_address = trace_.address(requests_[next_]);
+  const TraceEntry due = trace_.at(requests_[next_]);
+  request.kind = due.kind();
+  request.byte_address = due.address();
   request.address = mapper_.map(request.byte_address);
   return request;
 }

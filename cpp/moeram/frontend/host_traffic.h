@@ -44,19 +44,19 @@ class HostStreamFeed : public RequestFeed {
 class HostTraceFeed : public RequestFeed {
  public:
   // Both must outlive the feed, and the trace has `requests` of this channel (first to last) by their numbers.
-  HostTraceFeed(const LoadStoreTrace& trace, const AddressMapper& mapper, std::vector<std::size_t> requests);
+  HostTraceFeed(const RequestRuns& trace, const AddressMapper& mapper, std::vector<std::int64_t> requests);
   bool finished() const override { return next_ >= requests_.size(); }
   std::int64_t taken() const override { return static_cast<std::int64_t>(next_); }
   Cycle due() const override { return 0; }
-  int kind() const override { return trace_.kind(requests_[next_]); }
+  int kind() const override { return trace_.at(requests_[next_]).kind(); }
   Request next() const override;
   void advance(Cycle) override { ++next_; }
   void canonical(Cycle, std::vector<std::int64_t>& out) const override { out.push_back(static_cast<std::int64_t>(next_)); }
 
  private:
-  const LoadStoreTrace& trace_;
+  const RequestRuns& trace_;
   const AddressMapper& mapper_;
-  std::vector<std::size_t> requests_;
+  std::vector<std::int64_t> requests_;
   std::size_t next_ = 0;
 };
 

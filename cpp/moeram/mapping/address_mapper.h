@@ -15,6 +15,9 @@ class AddressMapper {
   virtual Address map(std::int64_t byte_address) const = 0;
   // Addresses from here on have no place of their own.
   virtual std::int64_t end_address() const = 0;
+  // Addresses so far apart, or several times so far, should lie in one channel and column, the same number of blocks (see
+  // Frame) from each other wherever they begin. Who builds on it checks it for the addresses in question.
+  virtual std::int64_t bytes_between_blocks() const = 0;
   virtual std::string name() const = 0;
 };
 

@@ -41,7 +41,10 @@ class BitFields : public AddressMapper {
  public:
   BitFields(std::string name, const Layout& layout, const std::vector<int>& order) : name_(std::move(name)) {
     int shift = layout.offset_bits;
+    bool below_blocks = true;
     for (const int level : order) {
+      below_blocks = below_blocks && (level == 0 || level == layout.column);
+      if (below_blocks) block_bits_ = shift + layout.bits[static_cast<std::size_t>(level)];
       const auto l = static_cast<std::size_t>(level);
       fields_[l] = {std::min(shift, 63), (std::int64_t{1} << layout.bits[l]) - 1};
       shift += layout.bits[l];
@@ -56,6 +59,7 @@ class BitFields : public AddressMapper {
     return address;
   }
   std::int64_t end_address() const override { return end_; }
+  std::int64_t bytes_between_blocks() const override { return std::int64_t{1} << block_bits_; }
   std::string name() const override { return name_; }
 
  private:
@@ -66,6 +70,7 @@ class BitFields : public AddressMapper {
   std::string name_;
   std::array<Field, kMaxLevels> fields_;
   std::int64_t end_ = 0;
+  int block_bits_ = 0;
 };
 
 std::vector<int> upwards(int first, int last) {
@@ -122,6 +127,8 @@ class Mop4ClXor : public AddressMapper {
     return address;
   }
   std::int64_t end_address() const override { return std::int64_t{1} << std::accumulate(layout_.bits.begin(), layout_.bits.begin() + layout_.levels, layout_.offset_bits); }
+  // Rows alone differ: the bits that are mixed into all other fields are the same.
+  std::int64_t bytes_between_blocks() const override { return end_address() >> bits(layout_.row); }
   std::string name() const override { return "MOP4CLXOR"; }
 
  private:
@@ -135,6 +142,7 @@ class WithoutIndirection : public AddressMapper {
   WithoutIndirection(std::string name, std::unique_ptr<AddressMapper> plain) : name_(std::move(name)), plain_(std::move(plain)) {}
   Address map(std::int64_t byte_address) const override { return plain_->map(byte_address); }
   std::int64_t end_address() const override { return plain_->end_address(); }
+  std::int64_t bytes_between_blocks() const override { return plain_->bytes_between_blocks(); }
   std::string name() const override { return name_; }
 
  private:

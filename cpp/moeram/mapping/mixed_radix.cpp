@@ -12,7 +12,7 @@ namespace {
 class MixedRadix : public AddressMapper {
  public:
   // `levels` from the fastest digit to the slowest.
-  MixedRadix(std::string name, const Spec& spec, const std::vector<int>& levels) : name_(std::move(name)), burst_bytes_(spec.transaction_bytes()) {
+  MixedRadix(std::string name, const Spec& spec, const std::vector<int>& levels) : name_(std::move(name)), burst_bytes_(spec.transaction_bytes()), column_level_(spec.column_level) {
     for (const int level : levels) {
       std::int64_t count = spec.counts[static_cast<std::size_t>(level)];
       if (level == spec.column_level) {
@@ -38,6 +38,14 @@ class MixedRadix : public AddressMapper {
   std::int64_t end_address() const override {
     return std::accumulate(digits_.begin(), digits_.end(), burst_bytes_, [](std::int64_t bytes, const Digit& digit) { return bytes * digit.count; });
   }
+  std::int64_t bytes_between_blocks() const override {
+    std::int64_t bytes = burst_bytes_;
+    for (const auto& digit : digits_) {
+      if (static_cast<int>(digit.level) != column_level_ && digit.level != 0) break;
+      bytes *= digit.count;
+    }
+    return bytes;
+  }
   std::string name() const override { return name_; }
 
  private:
@@ -47,6 +55,7 @@ class MixedRadix : public AddressMapper {
   };
   std::string name_;
   std::int64_t burst_bytes_;
+  int column_level_;
   std::vector<Digit> digits_;
 };
 

@@ -90,6 +90,7 @@ class OutsideRowPolicy : public RowPolicy {
   void describe(Component& out) const override { component_->describe(out); }
   // Its state is its own: nobody can tell whether two channels are alike.
   void canonical(std::vector<std::int64_t>&) const override;
+  bool has_canonical_state() const override { return false; }
   std::string name() const override { return component_->name(); }
 
  private:

@@ -105,6 +105,7 @@ FrontEndPlan plan_frontend(const Params& config) {
     return plan;
   }
   plan.clock_ratio = read_clock_ratio(frontend);
+  plan.folds = plan.implementation == "LoadStoreTrace" && frontend.boolean("fold", true);
   plan.has_cores = plan.implementation == "SimpleO3" || plan.implementation == "BHO3";
   if (!plan.has_cores) return plan;
   const std::size_t waited_for = frontend.child("traces").as_list().size();

@@ -17,6 +17,7 @@ struct FrontEndPlan {
   int cores = 1;
   bool has_cores = false;  // and a translation
   bool made_for_hosts = false;
+  bool folds = false;
 };
 
 FrontEndPlan plan_frontend(const Params& config);

@@ -158,7 +158,7 @@ Turns play_turns(const InstructionSet& set, const InstructionTrace& program, Que
     if (fold) {
       auto state = channel.canonical();
       state.insert(state.end(), engine.registers().begin(), engine.registers().end());
-      if (const Period* period = repeats.visit(pack(state), {cycle, done, {0}}); period != nullptr) {
+      if (const Period* period = repeats.visit(pack(state), {cycle, done, 0, {}}); period != nullptr) {
         turns.period = period->requests;
         turns.period_begin = done - period->requests;
         return turns;

@@ -5,6 +5,7 @@
 #include "moeram/base/errors.h"
 #include "moeram/frontend/load_store_trace.h"
 #include "moeram/frontend/simple_o3.h"
+#include "moeram/system/trace_folding.h"
 
 namespace moeram {
 
@@ -30,8 +31,9 @@ bool MemorySystem::send(Request& request) {
 // What was refused is offered again, so the last request is kept. Fields are written only where they change: reading
 // many of them at once right after one was written stalls the processor.
 Request& MemorySystem::request_of(int kind, std::int64_t byte_address) {
+  byte_address -= shift_.bytes;
   if (byte_address != last_.byte_address || last_.kind < 0) {
-    last_.address = mapper_->map(byte_address);
+    last_.address = frame_ ? map_shifted(byte_address) : mapper_->map(byte_address);
     last_.byte_address = byte_address;
     last_.final_command = -1;
   }
@@ -40,6 +42,12 @@ Request& MemorySystem::request_of(int kind, std::int64_t byte_address) {
     last_.final_command = -1;
   }
   return last_;
+}
+
+Address MemorySystem::map_shifted(std::int64_t byte_address) const {
+  Address address = mapper_->map(byte_address + shift_.bytes);
+  frame_->place(frame_->block_of(address) - shift_.blocks, address);
+  return address;
 }
 
 bool MemorySystem::send(int kind, std::int64_t byte_address, int source, std::uint64_t tag) {
@@ -99,11 +107,53 @@ void MemorySystem::catch_up() {
   }
 }
 
+void MemorySystem::take_as_done(const Period& period, std::int64_t times, Cycle since, Shift shift) {
+  std::span<const std::int64_t> growth = period.counts;
+  for (auto& accepted : accepted_) {
+    accepted += times * growth.front();
+    growth = growth.subspan(1);
+  }
+  const std::size_t width = growth.size() / channels_.size();
+  for (auto& channel : channels_) {
+    channel->take_as_done(growth.first(width), times, period.cycles, since);
+    growth = growth.subspan(width);
+  }
+  done_ += times * period.cycles;
+  shift_.bytes += shift.bytes;
+  shift_.blocks += shift.blocks;
+  if (!frame_) frame_.emplace(*spec_, 0);
+  last_.kind = -1;
+  // Refreshes may come earlier now.
+  wake_.assign(channels_.size(), now_ + 1);
+  next_event_ = now_ + 1;
+}
+
+Moment MemorySystem::moment(std::int64_t requests) const {
+  Moment out{total_cycles(), requests, 0, accepted_};
+  for (const auto& channel : channels_) {
+    const auto counts = channel->counts();
+    out.latencies_from_zero += counts.front();
+    out.counts.insert(out.counts.end(), counts.begin(), counts.end());
+  }
+  return out;
+}
+
+Shift MemorySystem::place_of(std::int64_t byte_address, const Frame& frame) const {
+  return {byte_address - shift_.bytes, frame.block_of(mapper_->map(byte_address)) - shift_.blocks};
+}
+
+void MemorySystem::canonical(const Frame& frame, bool with_refresh, std::vector<std::int64_t>& out) const {
+  for (const auto& channel : channels_) {
+    const auto state = channel->canonical(frame, with_refresh);
+    out.insert(out.end(), state.begin(), state.end());
+  }
+}
+
 namespace {
 
 [[noreturn]] void refuse_to_wait(const MemorySystem& memory) {
   const Spec& spec = memory.spec();
-  std::string message = "cycle " + std::to_string(memory.now()) + ": the front end waits for a memory in which nothing will happen";
+  std::string message = "cycle " + std::to_string(memory.total_cycles()) + ": the front end waits for a memory in which nothing will happen";
   if (spec.two_step && spec.two_step->looks_for_row_zero) message += "; " + spec.standard + " serves row 0 only, as in Ramulator 2.0 (LPDDR5@2.1 serves every row)";
   throw EngineError(message);
 }
@@ -121,7 +171,10 @@ std::int64_t ticks_before(std::int64_t target, std::int64_t& step, std::int64_t 
 template <class Front>
 class Loop {
  public:
-  Loop(Front& frontend, MemorySystem& memory, ClockRatio ratio) : frontend_(frontend), memory_(memory), ratio_(ratio) {}
+  // `folding` only for a front end that folds; null: it is played in full.
+  Loop(Front& frontend, MemorySystem& memory, ClockRatio ratio, TraceFolding* folding) : frontend_(frontend), memory_(memory), ratio_(ratio), folding_(folding) {
+    look_again();
+  }
 
   // Each goes ahead to the first step in which anything but waiting can happen.
   void run() {
@@ -129,6 +182,10 @@ class Loop {
       pass_memory(memory_acts_);
       memory_step_ += ratio_.frontend;
       memory_.tick_awake();
+      if (memory_.now() >= refresh_at_) {
+        folding_->at_refresh(frontend_step_ - memory_step_);
+        look_again();
+      }
     }
   }
 
@@ -168,7 +225,19 @@ class Loop {
     const Cycle event = memory_.next_event();
     frontend_.tick(memory_);
     frontend_step_ += ratio_.memory;
+    if constexpr (kFolds) {
+      if (frontend_.cursor().number() == turn_at_) {
+        folding_->at_turn(frontend_step_ - memory_step_);
+        look_again();
+      }
+    }
     if (memory_.next_event() != event) find_next_act();
+  }
+
+  void look_again() {
+    if (folding_ == nullptr) return;
+    turn_at_ = folding_->next_turn();
+    refresh_at_ = folding_->next_refresh();
   }
 
   void find_next_act() {
@@ -191,29 +260,36 @@ class Loop {
   Front& frontend_;
   MemorySystem& memory_;
   ClockRatio ratio_;
+  static constexpr bool kFolds = std::is_same_v<Front, LoadStoreTrace>;
+  TraceFolding* folding_;
+  std::int64_t turn_at_ = kNever;  // requests sent
+  Cycle refresh_at_ = kNever;
   std::int64_t frontend_step_ = 0;  // of the next tick
   std::int64_t memory_step_ = 0;
   std::int64_t memory_acts_ = 0;    // step of the first tick of memory in which something can happen
 };
 
 template <class Front>
-void play(Front& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
-  Loop<Front> loop(frontend, memory, ratio);
+void play(Front& frontend, MemorySystem& memory, ClockRatio ratio, bool skip, TraceFolding* folding = nullptr) {
+  Loop<Front> loop(frontend, memory, ratio, folding);
   skip ? loop.run() : loop.run_tick_by_tick();
 }
 
 }  // namespace
 
-void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip) {
+std::int64_t run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, const RunOptions& options) {
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
+  std::optional<TraceFolding> folding;
   if (auto* trace = dynamic_cast<LoadStoreTrace*>(&frontend)) {
-    play(*trace, memory, ratio, skip);
+    if (options.fold && options.skip && TraceFolding::is_exact_for(*trace, memory)) folding.emplace(*trace, memory);
+    play(*trace, memory, ratio, options.skip, folding ? &*folding : nullptr);
   } else if (auto* cores = dynamic_cast<SimpleO3*>(&frontend)) {
-    play(*cores, memory, ratio, skip);
+    play(*cores, memory, ratio, options.skip);
   } else {
-    play(frontend, memory, ratio, skip);
+    play(frontend, memory, ratio, options.skip);
   }
   memory.catch_up();
+  return folding ? folding->folded() : 0;
 }
 
 }  // namespace moeram

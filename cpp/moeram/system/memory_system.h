@@ -3,13 +3,20 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "moeram/controller/controller.h"
 #include "moeram/frontend/frontend.h"
 #include "moeram/mapping/address_mapper.h"
+#include "moeram/system/repeats.h"
 
 namespace moeram {
+
+// How far two requests lie apart.
+struct Shift {
+  std::int64_t bytes = 0, blocks = 0;
+};
 
 class MemorySystem final : public RequestTarget {
  public:
@@ -35,7 +42,18 @@ class MemorySystem final : public RequestTarget {
   // Bring channels that were left behind up to now.
   void catch_up();
 
+  // Count `times` rounds of a period as done, the first of which begins `since` cycles after the period did, and which move
+  // requests by `shift` in all. The state stays as it is, now() too; what comes is asked that far back.
+  void take_as_done(const Period& period, std::int64_t times, Cycle since, Shift shift);
+  // All that is counted, after `requests` requests; with channels that were left behind up to now.
+  Moment moment(std::int64_t requests) const;
+  // Where a byte lies and is asked for, blocks counted as in `frame`.
+  Shift place_of(std::int64_t byte_address, const Frame& frame) const;
+  void canonical(const Frame& frame, bool with_refresh, std::vector<std::int64_t>& out) const;
+
   Cycle now() const { return now_; }
+  // With those that were taken as done.
+  Cycle total_cycles() const { return now_ + done_; }
   const Spec& spec() const { return *spec_; }
   const AddressMapper& mapper() const { return *mapper_; }
   std::vector<std::unique_ptr<Controller>>& channels() { return channels_; }
@@ -46,12 +64,16 @@ class MemorySystem final : public RequestTarget {
   bool send(Request& request);
   void tick_channels();
   Request& request_of(int kind, std::int64_t byte_address);
+  Address map_shifted(std::int64_t byte_address) const;
 
   std::shared_ptr<const Spec> spec_;
   std::unique_ptr<AddressMapper> mapper_;
   std::vector<std::unique_ptr<Controller>> channels_;
   std::vector<std::int64_t> accepted_ = {0, 0};
   Cycle now_ = 0;
+  Cycle done_ = 0;
+  Shift shift_;                // of what was taken as done
+  std::optional<Frame> frame_;  // once something was
   std::uint64_t version_ = 0;
   Request last_;  // by byte address
   std::vector<Cycle> wake_;  // [channel] no tick before this one does anything unless a request comes
@@ -66,8 +88,13 @@ struct ClockRatio {
   std::int64_t memory = 1;
 };
 
-// Run until the front end is finished; queued requests are not drained. `skip` jumps over ticks in which nothing
-// happens and never changes a result.
-void run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, bool skip);
+// Neither changes a result.
+struct RunOptions {
+  bool skip = true;   // jump over ticks in which nothing happens
+  bool fold = false;  // with `skip`: take repetitions of a load/store trace as done
+};
+
+// Run until the front end is finished; queued requests are not drained. Returns how many requests were taken as done.
+std::int64_t run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, const RunOptions& options);
 
 }  // namespace moeram

@@ -1,5 +1,8 @@
 #include "moeram/system/ramulator_config.h"
 
+#include <algorithm>
+
+#include "moeram/base/errors.h"
 #include "moeram/plugin/row_state_per_command.h"
 #include "moeram/system/bounded_front_end.h"
 #include "moeram/system/config_reading.h"
@@ -7,11 +10,12 @@
 #include "moeram/system/plugins.h"
 
 namespace moeram {
-RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string& folder) {
+RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string& folder) : config_(config), strict_(strict), folder_(folder) {
   const FrontEndPlan front = plan_frontend(config);
   family_ = &memory_family(config);
   MemoryPlan plan = build_memory(config, *family_, front.cores, folder);
   ratio_ = {front.clock_ratio, plan.clock_ratio};
+  folds_ = front.folds;
   memory_ = std::move(plan.memory);
   scheduler_ = plan.scheduler;
   energy_.by_price = plan.price_commands;
@@ -28,13 +32,35 @@ RamulatorRun::RamulatorRun(const Params& config, bool strict, const std::string&
 }
 
 void RamulatorRun::run(bool skip, Cycle most_cycles) {
-  if (most_cycles == kNever) {
-    moeram::run(*frontend_, *memory_, ratio_, skip);
-  } else {
+  if (most_cycles != kNever) {
     BoundedFrontEnd bounded(*frontend_, *memory_, most_cycles);
-    moeram::run(bounded, *memory_, ratio_, skip);
+    moeram::run(bounded, *memory_, ratio_, {skip, false});
+  } else if (!play(skip)) {
+    *this = RamulatorRun(Params(config_), strict_, std::string(folder_));
+    folds_ = false;
+    play(skip);
   }
   finish();
+}
+
+// False: once more, without taking anything as done. 2.0's energy model may count an interval twice, from a point that lies before what was
+// taken as done; and an error has to name the right cycle.
+bool RamulatorRun::play(bool skip) {
+  try {
+    folded_ = moeram::run(*frontend_, *memory_, ratio_, {skip, folds_});
+  } catch (const EngineError&) {
+    if (memory_->total_cycles() == memory_->now()) throw;
+    return false;
+  }
+  return folded_ == 0 || std::ranges::none_of(memory_->channels(), [](const auto& channel) {
+           const EnergyMeter* meter = channel->device().meter();
+           return meter != nullptr && meter->odd();
+         });
+}
+
+double RamulatorRun::folded_share() const {
+  const std::int64_t sent = memory_->accepted(kRead) + memory_->accepted(kWrite);
+  return sent == 0 ? 0 : static_cast<double>(folded_) / static_cast<double>(sent);
 }
 
 void RamulatorRun::finish() {

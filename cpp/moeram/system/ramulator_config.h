@@ -22,6 +22,7 @@ class RamulatorRun : public SimulatorRun {
 
   using SimulatorRun::run;
   void run(bool skip, Cycle most_cycles) override;
+  double folded_share() const override;
   // For hosts, which tick themselves: what run() does at the end.
   void finish();
 
@@ -34,6 +35,10 @@ class RamulatorRun : public SimulatorRun {
   FrontEnd& frontend() { return *frontend_; }
 
  private:
+  bool play(bool skip);
+  Params config_;
+  bool strict_;
+  std::string folder_;
   const MemoryFamily* family_;
   std::unique_ptr<FrontEnd> frontend_;
   std::unique_ptr<MemorySystem> memory_;
@@ -42,6 +47,8 @@ class RamulatorRun : public SimulatorRun {
   ComponentIds ids_;
   std::vector<std::string> warnings_;
   MemoryEnergy energy_;
+  bool folds_ = false;
+  std::int64_t folded_ = 0;
 };
 
 }  // namespace moeram

@@ -31,7 +31,7 @@ const Period* Repeats::visit(std::string state, Moment moment) {
   periods_.push_back(std::move(period));
   const Period* found = &periods_.back();
   // Latencies counted from cycle 0 depend on where the round is entered; without them all states on it know it.
-  const bool anywhere = found->counts[0] == 0;
+  const bool anywhere = moment.latencies_from_zero == before->second.latencies_from_zero;
   for (const auto& [other, seen] : moments_) {
     if (known_.size() < kMostKnown && (other == state || (anywhere && seen.time > begin))) known_.emplace(other, found);
   }

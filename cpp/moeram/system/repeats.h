@@ -15,6 +15,7 @@ namespace moeram {
 struct Moment {
   Cycle time = 0;
   std::int64_t requests = 0;
+  std::int64_t latencies_from_zero = 0;  // how many were counted so
   std::vector<std::int64_t> counts;
 };
 

@@ -29,7 +29,7 @@ Component describe_dram(const MemorySystem& memory, const MemoryEnergy& energy) 
   const int level = spec.level("rank");
   const int ranks = level < 0 ? 0 : spec.counts[0] * spec.counts[static_cast<std::size_t>(level)];
   for (const auto& channel : memory.channels()) {
-    if (energy.by_price && spec.energy) add_command_energy(spec, channel->channel(), channel->issued(), channel->now(), false, dram);
+    if (energy.by_price && spec.energy) add_command_energy(spec, channel->channel(), channel->issued(), channel->total_cycles(), false, dram);
   }
   if (energy.ranks.empty()) {
     // 2.0 prints these without its energy model too, and then never counts them.
@@ -75,10 +75,10 @@ void add_controller_statistics(const Controller& controller, Component& out) {
     out.add("read_row_misses" + suffix, s.core_row_misses[core]);
     out.add("read_row_conflicts" + suffix, s.core_row_conflicts[core]);
   }
-  out.add("queue_len_avg" + channel, average(s.queue_length_sum, controller.now()));
-  out.add("read_queue_len_avg" + channel, average(s.read_queue_length_sum, controller.now()));
-  out.add("write_queue_len_avg" + channel, average(s.write_queue_length_sum, controller.now()));
-  out.add("priority_queue_len_avg" + channel, average(s.priority_queue_length_sum, controller.now()));
+  out.add("queue_len_avg" + channel, average(s.queue_length_sum, controller.total_cycles()));
+  out.add("read_queue_len_avg" + channel, average(s.read_queue_length_sum, controller.total_cycles()));
+  out.add("write_queue_len_avg" + channel, average(s.write_queue_length_sum, controller.total_cycles()));
+  out.add("priority_queue_len_avg" + channel, average(s.priority_queue_length_sum, controller.total_cycles()));
   out.add("avg_read_latency" + channel, average(s.read_latency_sum, s.read_attempts));
 }
 
@@ -125,7 +125,7 @@ Component describe_memory(const MemoryFamily& family, const MemorySystem& memory
   system.add("total_num_other_requests", std::int64_t{0});
   system.add("total_num_write_requests", memory.accepted(kWrite));
   system.add("total_num_read_requests", memory.accepted(kRead));
-  system.add("memory_system_cycles", memory.now());
+  system.add("memory_system_cycles", memory.total_cycles());
   system.children.push_back(describe_dram(memory, energy));
   system.children.push_back({"AddrMapper", memory.mapper().name(), "", {}, {}});
   for (const auto& channel : memory.channels()) system.children.push_back(describe_channel(family, *channel, scheduler));

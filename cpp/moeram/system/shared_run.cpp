@@ -68,8 +68,8 @@ HostTraffic::HostTraffic(const Params& host, const Spec& spec, const AddressMapp
   const std::string path = in_folder(folder, host.text("path"));
   trace_ = std::make_unique<LoadStoreTrace>(path);
   of_channel_.resize(static_cast<std::size_t>(spec.counts[0]));
-  for (std::size_t i = 0; i < trace_->size(); ++i) {
-    const std::int64_t address = trace_->address(i);
+  for (std::int64_t i = 0; i < trace_->requests().size(); ++i) {
+    const std::int64_t address = trace_->requests().at(i).address();
     if (address >= mapper.end_address()) {
       throw TraceError(path + ":" + std::to_string(i + 1) + ": address " + std::to_string(address) + " lies beyond the memory, which ends at " +
                        std::to_string(mapper.end_address()));
@@ -84,7 +84,7 @@ std::vector<std::unique_ptr<RequestFeed>> HostTraffic::feeds() const {
     if (trace_ == nullptr) {
       feeds.push_back(std::make_unique<HostStreamFeed>(spec_, stream_, channel));
     } else {
-      feeds.push_back(std::make_unique<HostTraceFeed>(*trace_, mapper_, of_channel_[static_cast<std::size_t>(channel)]));
+      feeds.push_back(std::make_unique<HostTraceFeed>(trace_->requests(), mapper_, of_channel_[static_cast<std::size_t>(channel)]));
     }
   }
   return feeds;

@@ -31,7 +31,7 @@ class HostTraffic {
   const AddressMapper& mapper_;
   HostStream stream_;
   std::unique_ptr<LoadStoreTrace> trace_;
-  std::vector<std::vector<std::size_t>> of_channel_;  // [channel] its requests of the trace
+  std::vector<std::vector<std::int64_t>> of_channel_;  // [channel] its requests of the trace
 };
 
 // The map Controller.Sharing. Throws ConfigError.

@@ -20,6 +20,8 @@ class SimulatorRun {
   // After run(). `lists`: components of the same name as one list, so that no key stands twice.
   virtual std::string statistics(bool lists) const = 0;
   std::string statistics() const { return statistics(false); }
+  // How much of a front end's requests was not simulated but taken as repetitions of others, which changes no statistic.
+  virtual double folded_share() const { return 0; }
   virtual const std::vector<std::string>& warnings() const = 0;
 };
 

@@ -20,8 +20,7 @@ StreamChannel::StreamChannel(const StreamGeometry& geometry, int channel, const 
       options_(options),
       controller_(geometry.spec, channel % geometry.spec.counts[0], options.controller),
       cursor_(program, geometry),
-      frame_(geometry.spec, fixed_level(geometry, controller_)),
-      added_(controller_.counts().size(), 0) {
+      frame_(geometry.spec, fixed_level(geometry, controller_)) {
   due_.address.fill(0);
   due_.address[0] = controller_.channel();
   if (!controller_.hasten_refresh(options.refresh_phase)) {
@@ -45,14 +44,14 @@ StreamChannelResult StreamChannel::run(const std::atomic<bool>* cancelled) {
     if (options_.skip) skip();
   }
   const EnergyMeter* meter = controller_.device().meter();
-  if (meter != nullptr && meter->odd() && skipped_ > 0) {
+  if (meter != nullptr && meter->odd() && controller_.total_cycles() > controller_.now()) {
     // An interval that 2.0 counts twice may reach back over what was taken as done.
     StreamOptions plainly = options_;
     plainly.fold = false;
     return StreamChannel(geometry_, controller_.channel(), program_, plainly).run(cancelled);
   }
   const Moment end = moment();
-  return {end.time, cursor_.sent(kRead), cursor_.sent(kWrite), simulated_, end.counts, energy_of(end.counts)};
+  return {end.time, cursor_.sent(kRead), cursor_.sent(kWrite), simulated_, end.counts, controller_.device().finish_energy(controller_.now())};
 }
 
 // At most one request a cycle; a refused one is offered again in every cycle, and counted.
@@ -87,27 +86,9 @@ void StreamChannel::skip() {
   controller_.pass(quiet);
 }
 
-// Totals, the skipped part included.
-Moment StreamChannel::moment() {
-  Moment out{controller_.now() + skipped_, cursor_.sent(), controller_.counts()};
-  // Latencies counted from cycle 0 were counted from the controller's.
-  added_[1] += (out.counts[0] - from_zero_seen_) * skipped_;
-  from_zero_seen_ = out.counts[0];
-  for (std::size_t i = 0; i < added_.size(); ++i) out.counts[i] += added_[i];
-  return out;
-}
-
-std::vector<RankEnergy> StreamChannel::energy_of(const std::vector<std::int64_t>& counts) const {
-  const EnergyMeter* meter = controller_.device().meter();
-  if (meter == nullptr) return {};
-  std::vector<RankCounts> ranks = meter->counts(controller_.now());
-  auto at = counts.begin() + static_cast<std::ptrdiff_t>(controller_.count_names().size());
-  for (auto& rank : ranks) {
-    rank.active_cycles = *at++;
-    rank.idle_cycles = *at++;
-    for (auto& count : rank.commands) count = *at++;
-  }
-  return meter->price(ranks);
+Moment StreamChannel::moment() const {
+  std::vector<std::int64_t> counts = controller_.counts();
+  return {controller_.total_cycles(), cursor_.sent(), counts.front(), std::move(counts)};
 }
 
 std::string StreamChannel::state(bool with_refresh) {
@@ -161,10 +142,7 @@ void StreamChannel::fold_refreshes() {
 }
 
 void StreamChannel::jump(const Period& period, std::int64_t times, const Moment& now) {
-  for (std::size_t i = 0; i < added_.size(); ++i) added_[i] += times * period.counts[i];
-  // Latencies counted from cycle 0 grow from round to round.
-  added_[1] += period.counts[0] * (times * (now.time - period.begin) + period.cycles * (times * (times - 1) / 2));
-  skipped_ += times * period.cycles;
+  controller_.take_as_done(period.counts, times, period.cycles, now.time - period.begin);
   cursor_.jump(period.requests, times);
   const std::int64_t rows = geometry_.spec.counts[static_cast<std::size_t>(geometry_.spec.row_level)];
   controller_.device().set_row_origin(static_cast<std::int32_t>((cursor_.shift() / geometry_.spec.banks()) % rows));

@@ -37,8 +37,7 @@ class StreamChannel {
   void offer();
   void skip();
   bool waits_for_time() const { return !cursor_.finished() && !refused_ && next_offer_ > controller_.now(); }
-  Moment moment();
-  std::vector<RankEnergy> energy_of(const std::vector<std::int64_t>& counts) const;
+  Moment moment() const;
   std::string state(bool with_refresh);
   bool folds() const;
   // Both take what can be taken as done at this point.
@@ -60,10 +59,6 @@ class StreamChannel {
   bool accepted_ = false;  // in this cycle
   Cycle next_offer_ = 0;
   std::int64_t simulated_ = 0;
-  // Cycles and counts of what was taken as done; the controller knows nothing of it.
-  Cycle skipped_ = 0;
-  std::vector<std::int64_t> added_;
-  std::int64_t from_zero_seen_ = 0;
   Repeats turns_, refreshes_;
   std::int64_t epoch_ = -1;
   int row_class_ = 0;  // of the row that is due

@@ -75,18 +75,25 @@ void StreamSimulation::run(bool skip, Cycle most_cycles) {
   result_ = run_streams(*spec_, config_, streams_);
 }
 
+double StreamSimulation::folded_share() const {
+  std::int64_t simulated = 0, asked = 0;
+  for (const StreamChannelResult& kind : result_.kinds) {
+    simulated += kind.simulated;
+    asked += kind.reads + kind.writes;
+  }
+  return 1 - static_cast<double>(simulated) / static_cast<double>(asked);
+}
+
 std::string StreamSimulation::statistics(bool lists) const {
   std::vector<std::int64_t> channels(result_.kinds.size(), 0);
   for (const int kind : result_.kind_of_channel) {
     if (kind >= 0) ++channels[static_cast<std::size_t>(kind)];
   }
-  std::int64_t reads = 0, writes = 0, simulated = 0, asked = 0;
+  std::int64_t reads = 0, writes = 0;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const StreamChannelResult& kind = result_.kinds[i];
     reads += channels[i] * kind.reads;
     writes += channels[i] * kind.writes;
-    simulated += kind.simulated;
-    asked += kind.reads + kind.writes;
   }
   const double time_ps = static_cast<double>(result_.cycles) * static_cast<double>(spec_->tck_ps);
   const double bytes = static_cast<double>(reads + writes) * static_cast<double>(spec_->transaction_bytes());
@@ -95,7 +102,7 @@ std::string StreamSimulation::statistics(bool lists) const {
   system.add("total_num_read_requests", reads);
   system.add("total_num_write_requests", writes);
   system.add("gb_per_s", bytes / time_ps * 1e3);
-  system.add("folded_share", 1 - static_cast<double>(simulated) / static_cast<double>(asked));
+  system.add("folded_share", folded_share());
   system.children.push_back({"DRAM", spec_->standard + "@" + spec_->edition, "", {}, {}});
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const StreamChannelResult& kind = result_.kinds[i];

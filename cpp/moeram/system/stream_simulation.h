@@ -17,6 +17,7 @@ class StreamSimulation : public SimulatorRun {
   using SimulatorRun::statistics;
   void run(bool skip, Cycle most_cycles) override;
   std::string statistics(bool lists) const override;
+  double folded_share() const override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
 
  private:

@@ -48,6 +48,7 @@ class ClosedRowPolicy : public RowPolicy {
   void canonical(std::vector<std::int64_t>& out) const override { out.insert(out.end(), accesses_.begin(), accesses_.end()); }
   std::string name() const override { return "ClosedRowPolicy"; }
   std::int64_t closing_requests() const override { return made_; }
+  void add_closing_requests(std::int64_t count) override { made_ += count; }
 
  private:
   void reset(const Request& request) {
