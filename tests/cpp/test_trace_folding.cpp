@@ -90,7 +90,7 @@ TEST(trace_folding, "Does a list of runs give back every request, in order and b
     const Lines lines = random_lines(random, std::int64_t{1} << 30);
     RequestRuns runs;
     for (const TraceEntry line : lines) runs.add(line);
-    runs.shrink();
+    runs.close();
     CHECK_EQUAL(runs.size(), static_cast<std::int64_t>(lines.size()));
     RequestCursor cursor(runs);
     std::int64_t highest = -1;
@@ -104,6 +104,7 @@ TEST(trace_folding, "Does a list of runs give back every request, in order and b
   }
   RequestRuns one;
   for (const TraceEntry line : sequential(0, 64, 1000000)) one.add(line);
+  one.close();
   CHECK_EQUAL(one.runs().size(), 1u);
 }
 

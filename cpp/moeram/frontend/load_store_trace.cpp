@@ -19,7 +19,7 @@ RequestRuns read_trace(const std::string& path) {
     requests.add({*address * 2 + (store ? 1 : 0)});
     return "";
   });
-  requests.shrink();
+  requests.close();
   return requests;
 }
 

@@ -4,30 +4,42 @@
 
 namespace moeram {
 namespace {
-constexpr std::int64_t kLook = 64;           // requests between two looks for a run: random traces pay next to nothing
 constexpr std::int64_t kLongestPeriod = 16;
 }  // namespace
 
-void RequestRuns::add(TraceEntry request) {
-  if (open_) {
-    Run& run = runs_.back();
-    if (request.value == entries_[run.entry + static_cast<std::size_t>(within_)].value + offset_) {
-      ++run.count;
-      if (++within_ == run.period) {
-        within_ = 0;
-        offset_ += run.step;
-      }
-      return;
-    }
-    open_ = false;
-    runs_.push_back({entries_.size(), run.end()});
-  }
-  if (runs_.empty()) runs_.push_back({});
-  entries_.push_back(request);
+// Is the request the one that the open run goes on with? If not, the run is over.
+bool RequestRuns::continues(TraceEntry request) {
   Run& run = runs_.back();
-  run.period = ++run.count;
-  if (run.count % kLook == 0) find_run();
+  if (request.value == entries_[run.entry + static_cast<std::size_t>(within_)].value + offset_) {
+    ++run.count;
+    if (++within_ == run.period) {
+      within_ = 0;
+      offset_ += run.step;
+    }
+    return true;
+  }
+  open_ = false;
+  until_look_ = kLook;
+  return false;
 }
+
+// Count what came since the last run that repeats, and find out whether it does.
+void RequestRuns::look() {
+  close();
+  until_look_ = kLook;
+  find_run();
+}
+
+void RequestRuns::close() {
+  if (open_) return;
+  const std::size_t counted = runs_.empty() ? 0 : runs_.back().entry + static_cast<std::size_t>(runs_.back().period);
+  if (counted == entries_.size()) return;
+  if (runs_.empty() || runs_.back().repeats()) runs_.push_back({counted, size()});
+  Run& run = runs_.back();
+  run.count = run.period = static_cast<std::int64_t>(entries_.size() - run.entry);
+}
+
+bool RequestRuns::repeats() const { return std::ranges::any_of(runs_, &Run::repeats); }
 
 // Do the last requests repeat with a short period? Then they are a run, from as far back as they do.
 void RequestRuns::find_run() {
@@ -65,11 +77,6 @@ std::int64_t RequestRuns::highest_address() const {
   return highest;
 }
 
-void RequestRuns::shrink() {
-  entries_.shrink_to_fit();
-  runs_.shrink_to_fit();
-}
-
 std::size_t RequestRuns::run_of(std::int64_t number) const {
   const auto after = std::upper_bound(runs_.begin(), runs_.end(), number, [](std::int64_t n, const Run& run) { return n < run.first; });
   return static_cast<std::size_t>(after - runs_.begin()) - 1;
@@ -77,21 +84,41 @@ std::size_t RequestRuns::run_of(std::int64_t number) const {
 
 void RequestCursor::begin_run(std::size_t number) {
   run_ = number;
-  if (number == list_.runs().size()) return;
+  offset_ = 0;
+  if (finished()) {
+    period_begin_ = list_.size();
+    at_ = entries_;
+    return;
+  }
   const RequestRuns::Run& run = list_.runs()[number];
-  entries_ = list_.entries(run);
-  number_ = run.first;
-  run_end_ = run.end();
-  period_ = run.period;
-  step_ = run.step;
-  within_ = offset_ = 0;
-  due_ = *entries_;
+  entries_ = at_ = list_.entries(run);
+  period_begin_ = run.first;
+  find_end();
+}
+
+void RequestCursor::begin_period() {
+  const RequestRuns::Run& run = list_.runs()[run_];
+  period_begin_ = number();
+  at_ = entries_;
+  if (period_begin_ == run.end()) {
+    begin_run(run_ + 1);
+    return;
+  }
+  offset_ += run.step;
+  find_end();
+}
+
+// The last period may be a part of one.
+void RequestCursor::find_end() {
+  const RequestRuns::Run& run = list_.runs()[run_];
+  period_end_ = entries_ + std::min(run.period, run.end() - period_begin_);
 }
 
 void RequestCursor::jump(std::int64_t requests) {
-  number_ += requests;
-  offset_ += requests / period_ * step_;
-  due_.value = entries_[within_].value + offset_;
+  const RequestRuns::Run& run = list_.runs()[run_];
+  period_begin_ += requests;
+  offset_ += requests / run.period * run.step;
+  find_end();
 }
 
 }  // namespace moeram

@@ -13,6 +13,7 @@ constexpr int kTries = 4096;                        // of all channels
 
 bool TraceFolding::is_exact_for(const LoadStoreTrace& trace, MemorySystem& memory) {
   const Spec& spec = memory.spec();
+  if (!trace.requests().repeats()) return false;
   if (spec.classes.size() > 1 || (spec.two_step && spec.two_step->looks_for_row_zero)) return false;
   std::int64_t capacity = spec.transaction_bytes() / spec.prefetch;
   for (const int count : spec.counts) capacity *= count;
@@ -46,14 +47,21 @@ void TraceFolding::find_run(std::size_t from) {
   for (run_ = from; run_ < runs.size() && (turn_ = turn_of(runs[run_])) == 0;) ++run_;
   next_turn_ = next_refresh_ = kNever;
   if (run_ == runs.size()) return;
+  begin_at(RequestCursor(trace_.requests(), run_));
+}
+
+// What came before the request at which `cursor` stands is no pattern for what follows.
+void TraceFolding::begin_at(const RequestCursor& cursor) {
+  begin_ = cursor.number();
   turns_ = {};
   refreshes_ = {};
   turns_done_ = refreshes_done_ = false;
   tries_left_ = kTries / memory_.spec().counts[0];
-  next_turn_ = run().first + turn_;
-  checked_.emplace(trace_.requests(), run_);
+  next_turn_ = std::min(begin_ + turn_, run().end());
+  checked_.emplace(cursor);
   checked_in_turn_ = 0;
   turn_keys_.clear();
+  irregular_ = false;
   find_next_refresh();
 }
 
@@ -79,9 +87,10 @@ std::int64_t TraceFolding::regular_until(std::int64_t end) {
       continue;
     }
     std::int64_t& before = turn_keys_[static_cast<std::size_t>(checked_in_turn_)];
-    if (checked_->number() == run().first + turn_) key_step_ = (key - before + keys_) % keys_;
+    if (checked_->number() == begin_ + turn_) key_step_ = (key - before + keys_) % keys_;
     const std::int64_t expected = before + key_step_ < keys_ ? before + key_step_ : before + key_step_ - keys_;
-    if (key != expected || key_step_ % nodes_of_block_ != 0) break;
+    irregular_ = key != expected || key_step_ % nodes_of_block_ != 0;
+    if (irregular_) break;
     before = key;
     if (++checked_in_turn_ == turn_) checked_in_turn_ = 0;
   }
@@ -91,7 +100,7 @@ std::int64_t TraceFolding::regular_until(std::int64_t end) {
 std::string TraceFolding::state(std::int64_t lead, bool with_refresh) {
   const Shift due = memory_.place_of(trace_.cursor().due().address(), frame_);
   frame_.stand_at(due.blocks, due.bytes);
-  std::vector<std::int64_t> out = {lead, (trace_.cursor().number() - run().first) % turn_, frame_.fixed_part()};
+  std::vector<std::int64_t> out = {lead, (trace_.cursor().number() - begin_) % turn_, frame_.fixed_part()};
   memory_.canonical(frame_, with_refresh, out);
   return pack(out);
 }
@@ -111,8 +120,12 @@ void TraceFolding::at_turn(std::int64_t lead) {
     find_run(trace_.cursor().run());
     return;
   }
-  next_turn_ += turn_;
-  if (next_turn_ >= run().end()) next_turn_ = run().end();
+  // A bank may have ended, for one.
+  if (irregular_ && trace_.cursor().number() >= checked_->number()) {
+    begin_at(trace_.cursor());
+    return;
+  }
+  next_turn_ = std::min(next_turn_ + turn_, run().end());
   if (turns_done_ || tries_left_ == 0) return;
   --tries_left_;
   memory_.catch_up();
@@ -134,7 +147,7 @@ void TraceFolding::at_refresh(std::int64_t lead) {
   turns_.forget_moments();
   turns_done_ = false;
   const std::int64_t sent = trace_.cursor().number();
-  if (refreshes_done_ || sent < run().first || sent >= run().end()) return;
+  if (refreshes_done_ || sent < begin_ || sent >= run().end()) return;
   memory_.catch_up();
   const Moment now = memory_.moment(sent);
   const Period* period = refreshes_.visit(state(lead, true), now);

@@ -35,6 +35,7 @@ class TraceFolding {
   const RequestRuns::Run& run() const { return trace_.requests().runs()[run_]; }
   std::int64_t turn_of(const RequestRuns::Run& run) const;
   void find_run(std::size_t from);
+  void begin_at(const RequestCursor& cursor);
   void find_next_refresh();
   std::int64_t key_of(std::int64_t byte_address) const;
   std::int64_t regular_until(std::int64_t end);
@@ -48,7 +49,8 @@ class TraceFolding {
   std::int64_t nodes_of_block_;  // channels times columns
   std::int64_t keys_;            // of all there are
   std::size_t run_ = 0;
-  std::int64_t turn_ = 0;        // requests of the run's
+  std::int64_t turn_ = 0;        // requests
+  std::int64_t begin_ = 0;       // the first request of the first turn
   std::int64_t next_turn_ = kNever;
   Cycle next_refresh_ = kNever;
   // How far each turn's addresses are those of the turn before, moved by one step.
@@ -56,6 +58,7 @@ class TraceFolding {
   std::int64_t key_step_ = 0;
   std::optional<RequestCursor> checked_;  // stands behind the last that was checked
   std::int64_t checked_in_turn_ = 0;
+  bool irregular_ = false;  // the next one is not
   Repeats turns_, refreshes_;
   int tries_left_ = 0;  // at turns that did not come back
   bool turns_done_ = false, refreshes_done_ = false;  // nothing more to gain until a refresh, until the run ends
