@@ -1,10 +1,11 @@
 """Processor time of moeram-sim on nine cases, beside Ramulator 2.0's.
 
-Run: python benchmarks/engine_speed.py [--ramulator2 PATH] [--cases a,b] [--rounds 5] [--instructions] [--json]
+Run: python benchmarks/engine_speed.py [--ramulator2 PATH] [--cases a,b] [--rounds 5] [--no-fold] [--instructions] [--json]
 
 With --ramulator2 both programs run in turn on the same files (ratios of one run). Without it the ratio is taken against
 figures of Ramulator 2.0 be93be7 recorded on another machine, on traces of the same kind but other random numbers: a
-rough guide only. --instructions counts instructions per accepted request with valgrind on the first part of each trace.
+rough guide only. --no-fold has moeram-sim simulate every request of a load/store trace; it may take repetitions as done
+otherwise (same results). --instructions counts instructions per accepted request with valgrind on the first part of each trace.
 """
 
 from __future__ import annotations
@@ -119,11 +120,17 @@ def write_case(folder: Path, name: str, share: int = 1) -> Path:
     return config
 
 
-def run(program: Path, config: Path) -> tuple[float, float, str]:
+def words(program: Path, config: Path, fold: bool) -> list[str]:
+    """Return the command line of a run in the folder of its configuration."""
+    switch = [] if fold or "LoadStoreTrace" not in config.read_text() else ["-p", "Frontend.fold=false"]
+    return [str(program), "-f", config.name, *switch]
+
+
+def run(program: Path, config: Path, fold: bool = True) -> tuple[float, float, str]:
     """Return the processor time of a whole process in seconds, its peak memory in MiB and its output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen([program, "-f", config.name], cwd=config.parent, stdout=output, stderr=subprocess.PIPE)
+        child = subprocess.Popen(words(program, config, fold), cwd=config.parent, stdout=output, stderr=subprocess.PIPE)
         _, complaint = child.communicate()
         if child.returncode:
             sys.exit(f"{program} -f {config.name}: {complaint.decode(errors='replace').strip()}")
@@ -141,27 +148,27 @@ def figure(output: str, key: str) -> int:
     return int(found[1])
 
 
-def instructions_per_request(program: Path, folder: Path, name: str) -> float:
+def instructions_per_request(program: Path, folder: Path, name: str, fold: bool) -> float:
     """Count instructions of two lengths of a run: the difference leaves out reading the standard."""
     counts = []
     for share in (SHORT, 2 * SHORT):
         config = write_case(folder / str(share), name, share)
-        words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, "-f", config.name]
-        done = subprocess.run(words, cwd=config.parent, check=True, capture_output=True, text=True)
+        counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *words(program, config, fold)]
+        done = subprocess.run(counting, cwd=config.parent, check=True, capture_output=True, text=True)
         requests = sum(figure(done.stdout, f"total_num_{kind}_requests") for kind in ("read", "write"))
         counts.append((int(re.search(r"Collected : (\d+)", done.stderr)[1]), requests))
     (longer, more), (shorter, fewer) = counts
     return (longer - shorter) / (more - fewer) if more > fewer else float("nan")
 
 
-def measure(name: str, folder: Path, programs: dict[str, Path], rounds: int) -> dict[str, object]:
+def measure(name: str, folder: Path, programs: dict[str, Path], rounds: int, fold: bool) -> dict[str, object]:
     """Run the programs in turn and keep the least processor time of each."""
     config = write_case(folder, name)
     best: dict[str, float] = {}
     output = ""
     for _ in range(rounds):
         for label, program in programs.items():
-            seconds, _, text = run(program, config)
+            seconds, _, text = run(program, config, fold or label != "moeram")
             best[label] = min(best.get(label, seconds), seconds)
             output = text if label == "moeram" else output
     theirs = best.get("ramulator2", CASES[name].recorded_s)
@@ -204,6 +211,7 @@ def main() -> None:
     parser.add_argument("--ramulator2", type=Path, help="your own build of Ramulator 2.0, run on the same files in turn")
     parser.add_argument("--cases", default=",".join(CASES), help="names, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-fold", action="store_true", help="simulate every request of a trace")
     parser.add_argument("--instructions", action="store_true", help="count instructions per request (needs valgrind)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -220,9 +228,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as scratch:
         rows = []
         for name in names:
-            rows.append(measure(name, Path(scratch), programs, arguments.rounds))
+            rows.append(measure(name, Path(scratch), programs, arguments.rounds, not arguments.no_fold))
             if arguments.instructions and not CASES[name].instructions:
-                rows[-1]["instructions_per_request"] = instructions_per_request(programs["moeram"], Path(scratch), name)
+                count = instructions_per_request(programs["moeram"], Path(scratch), name, not arguments.no_fold)
+                rows[-1]["instructions_per_request"] = count
     if arguments.json:
         print(json.dumps(rows, indent=1))
     else:

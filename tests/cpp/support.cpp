@@ -49,6 +49,7 @@ std::string config_of(const TraceCase& c, const std::string& trace) {
          "}\nMemorySystem:\n  impl: GenericDRAM\n  clock_ratio: " + std::to_string(c.memory) + "\n  DRAM:\n    impl: '" + c.standard +
          "'\n    org: {preset: " + c.organization + ", channel: " + std::to_string(c.channels) +
          (c.ranks > 0 ? ", rank: " + std::to_string(c.ranks) : "") + "}\n    timing: {preset: " + c.timing + "}\n" +
+         (c.standard == "DDR5" ? "    RFM: {BRC: 2}\n" : "") +
          (c.energy ? "    drampower_enable: true\n    voltage: {preset: Default}\n    current: {preset: Default}\n" : "") +
          "  AddrMapper: {impl: " + c.mapper + "}\n  Controller:\n    impl: Generic\n    wr_low_watermark: " + std::to_string(c.low) +
          "\n    wr_high_watermark: " + std::to_string(c.high) + "\n    Scheduler: {impl: FRFCFS}\n    RefreshManager: {impl: " + c.refresh +

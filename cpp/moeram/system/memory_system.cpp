@@ -167,11 +167,11 @@ std::int64_t ticks_before(std::int64_t target, std::int64_t& step, std::int64_t 
 }
 
 // The two clocks on a common axis of steps: the front end ticks every `ratio.memory` steps, memory every `ratio.frontend`,
-// the front end first where they meet. `Front` is the front end's own class, so that its ticks are direct calls.
-template <class Front>
+// the front end first where they meet. `Front` is the front end's own class, so that its ticks are direct calls; only a
+// trace that is folded asks when to look.
+template <class Front, bool kFolds>
 class Loop {
  public:
-  // `folding` only for a front end that folds; null: it is played in full.
   Loop(Front& frontend, MemorySystem& memory, ClockRatio ratio, TraceFolding* folding) : frontend_(frontend), memory_(memory), ratio_(ratio), folding_(folding) {
     look_again();
   }
@@ -182,7 +182,8 @@ class Loop {
       pass_memory(memory_acts_);
       memory_step_ += ratio_.frontend;
       memory_.tick_awake();
-      if (memory_.now() >= refresh_at_) {
+      if constexpr (kFolds) {
+        if (memory_.now() < refresh_at_) continue;
         folding_->at_refresh(frontend_step_ - memory_step_);
         look_again();
       }
@@ -235,7 +236,7 @@ class Loop {
   }
 
   void look_again() {
-    if (folding_ == nullptr) return;
+    if constexpr (!kFolds) return;
     turn_at_ = folding_->next_turn();
     refresh_at_ = folding_->next_refresh();
   }
@@ -260,8 +261,7 @@ class Loop {
   Front& frontend_;
   MemorySystem& memory_;
   ClockRatio ratio_;
-  static constexpr bool kFolds = std::is_same_v<Front, LoadStoreTrace>;
-  TraceFolding* folding_;
+  TraceFolding* folding_;  // null unless it folds
   std::int64_t turn_at_ = kNever;  // requests sent
   Cycle refresh_at_ = kNever;
   std::int64_t frontend_step_ = 0;  // of the next tick
@@ -269,9 +269,9 @@ class Loop {
   std::int64_t memory_acts_ = 0;    // step of the first tick of memory in which something can happen
 };
 
-template <class Front>
+template <bool kFolds = false, class Front>
 void play(Front& frontend, MemorySystem& memory, ClockRatio ratio, bool skip, TraceFolding* folding = nullptr) {
-  Loop<Front> loop(frontend, memory, ratio, folding);
+  Loop<Front, kFolds> loop(frontend, memory, ratio, folding);
   skip ? loop.run() : loop.run_tick_by_tick();
 }
 
@@ -281,8 +281,11 @@ std::int64_t run(FrontEnd& frontend, MemorySystem& memory, ClockRatio ratio, con
   for (auto& channel : memory.channels()) channel->set_read_sink(&frontend);
   std::optional<TraceFolding> folding;
   if (auto* trace = dynamic_cast<LoadStoreTrace*>(&frontend)) {
-    if (options.fold && options.skip && TraceFolding::is_exact_for(*trace, memory)) folding.emplace(*trace, memory);
-    play(*trace, memory, ratio, options.skip, folding ? &*folding : nullptr);
+    if (options.fold && options.skip && TraceFolding::is_exact_for(*trace, memory)) {
+      play<true>(*trace, memory, ratio, true, &folding.emplace(*trace, memory));
+    } else {
+      play(*trace, memory, ratio, options.skip);
+    }
   } else if (auto* cores = dynamic_cast<SimpleO3*>(&frontend)) {
     play(*cores, memory, ratio, options.skip);
   } else {
