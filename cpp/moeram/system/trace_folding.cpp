@@ -15,9 +15,7 @@ bool TraceFolding::is_exact_for(const LoadStoreTrace& trace, MemorySystem& memor
   const Spec& spec = memory.spec();
   if (!trace.requests().repeats()) return false;
   if (spec.classes.size() > 1 || (spec.two_step && spec.two_step->looks_for_row_zero)) return false;
-  std::int64_t capacity = spec.transaction_bytes() / spec.prefetch;
-  for (const int count : spec.counts) capacity *= count;
-  if (trace.requests().highest_address() >= capacity || !mapper_for_odd_counts(memory.mapper().name(), spec).empty()) return false;
+  if (trace.requests().highest_address() >= memory.mapper().end_address()) return false;
   return std::ranges::all_of(memory.channels(), [](const auto& channel) {
     return channel->listeners().empty() && channel->row_policy().has_canonical_state() && channel->hasten_refresh(0);
   });
