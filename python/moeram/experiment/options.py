@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from moeram.errors import ConfigError, did_you_mean
 from moeram.hardware import load_system
+from moeram.hardware.standard_files import standard_files
 from moeram.model import MoEModel, load_model
 from moeram.model.precision import parse_precision
 from moeram.options import Options, build, config_path, load_config, nested, overlay, override
@@ -218,8 +219,9 @@ class Experiment(Options):
         return model_in(self.model, self.precision)
 
     def input_paths(self) -> tuple[str, ...]:
-        """Return the files and folders that it reads: recorded routing, the confusion of topics."""
-        return tuple(path for path in (self.routing.path, self.topic_prediction.confusion) if path is not None)
+        """Return the files and folders that it reads: recorded routing, the confusion of topics, a DRAM standard's own files."""
+        given = tuple(path for path in (self.routing.path, self.topic_prediction.confusion) if path is not None)
+        return given + tuple(standard_files(load_system(self.hardware, self.hardware_values).device.standard))
 
     def machines(self) -> dict[str, Any]:
         """Return model and hardware in full, as plain values."""

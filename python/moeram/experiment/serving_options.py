@@ -24,6 +24,7 @@ from moeram.experiment.options import (
 from moeram.hardware import load_system
 from moeram.hardware.memories import load_memory
 from moeram.hardware.shared_memory import SharingOptions
+from moeram.hardware.standard_files import standard_files
 from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics.cap import CostOptions
 from moeram.model import MoEModel
@@ -146,12 +147,15 @@ class ServingExperiment(Options):
         return model_in(self.model, self.precision)
 
     def input_paths(self) -> tuple[str, ...]:
-        """Return the files and folders that it reads: recorded routing, requests, measured tables."""
-        return tuple(
+        """Return the files and folders that it reads: recorded routing, requests, measured tables, a DRAM standard's own files."""
+        given = tuple(
             path
             for path in (self.routing.path, self.requests.path, self.topic_prediction.confusion, *self.measured)
             if path is not None
         )
+        parts = self.machines()
+        chips = parts.get("chips") or parts.get("memory", {})
+        return given + tuple(standard_files(chips.get("device", {}).get("standard", "")))
 
     def machines(self) -> dict[str, Any]:
         """Return model and system in full, as plain values."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import CapacityError, ConfigError
-from moeram.hardware.cycle import chip_configuration, engine_version, load_core, usable_threads
+from moeram.hardware.cycle import chip_configuration, engine_and_standard, load_core, usable_threads
 from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
 from moeram.model import MoEModel
@@ -195,7 +195,7 @@ def run_attention(
     shape["overlap_softmax"] = overlap_softmax
     key = None
     if memo is not None:
-        key = memo_key("attention", engine_version(), configuration, shape, work.layer_begin, work.head)
+        key = memo_key("attention", engine_and_standard(system.device.standard), configuration, shape, work.layer_begin, work.head)
         found = memo.get(key)
         if found is not None:
             busy = {name[5:]: array for name, array in found.items() if name.startswith("busy_")}

@@ -19,6 +19,7 @@ from moeram.hardware.layer_memo import run_with_memo
 from moeram.hardware.lowering import NmpWork
 from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
+from moeram.hardware.standard_files import standard_files
 
 RESOURCES = ("link_in", "all_gather", "tensor", "reducer", "sfe", "reduce_scatter", "weighted_sum", "link_out")
 
@@ -100,6 +101,11 @@ def engine_version() -> str:
     return hashlib.sha256(Path(load_core().__file__).read_bytes()).hexdigest()
 
 
+def engine_and_standard(standard: str) -> list[str]:
+    """Return what a key has for the engine and a DRAM standard: hashes of the core and of every file that a standard given by path is made of."""
+    return [engine_version(), *standard_files(standard).values()]
+
+
 def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo | None = None) -> StepTimes:
     """Simulate the work of all layers, each from a drained unit, on one chip of the system.
 
@@ -111,7 +117,8 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
         CapacityError: a buffer of the unit is too small.
     """
     core = load_core()
-    config = _core_configuration(core, tuple(configuration(system, options).items()))
+    files = tuple(standard_files(system.device.standard).values())
+    config = _core_configuration(core, files, tuple(configuration(system, options).items()))
 
     done: Counter[str] = Counter(experts=0, experts_simulated=0, commands_simulated=0)
 
@@ -140,7 +147,7 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
             work,
             simulate,
             memo,
-            device=memo_key(engine_version(), configuration(system, options)),
+            device=memo_key(engine_and_standard(system.device.standard), configuration(system, options)),
             rows_per_expert=config.rows_per_expert,
             tier_rows=np.array([*(begin for begin, _, _ in tiers), tiers[-1][1]], dtype=np.int64),
         )
@@ -151,8 +158,8 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
 
 
 @lru_cache(maxsize=32)
-def _core_configuration(core: Any, items: tuple[tuple[str, Any], ...]) -> Any:
-    """Return the core's NmpConfig; making one resolves a DRAM standard, which takes longer than a small layer."""
+def _core_configuration(core: Any, files: tuple[str, ...], items: tuple[tuple[str, Any], ...]) -> Any:
+    """Return the core's NmpConfig; making one resolves a DRAM standard (files: hashes of its own), which takes longer than a small layer."""
     return core.NmpConfig(**dict(items))
 
 

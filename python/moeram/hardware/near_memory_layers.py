@@ -17,6 +17,7 @@ from moeram.hardware.cycle import CycleOptions, engine_version
 from moeram.hardware.lowering import lower_counts
 from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.spec import System
+from moeram.hardware.standard_files import standard_files
 
 _MOST_MACHINES = 64
 _MOST_BYTES = 64 << 20  # of one machine's layers
@@ -52,7 +53,8 @@ class NearMemoryLayers:
         self._tier_rows = system.device.tier_rows
         self._rows_per_expert = rows_per_expert
         # What the engine is told decides a time; names and energies do not.
-        told = (cycle.configuration(system, options), options.reuse_identical_channels, rows_per_expert)
+        files = tuple(standard_files(system.device.standard).values())
+        told = (files, cycle.configuration(system, options), options.reuse_identical_channels, rows_per_expert)
         self._machine = repr(told)
         self._known, self._memo = _times_of(self._machine), memo if reuse else None
         self._last: tuple[NDArray[np.integer], NDArray[np.int64]] | tuple[None, NDArray[np.int64]] = None, np.zeros(0, np.int64)

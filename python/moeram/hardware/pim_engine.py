@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from moeram.errors import ConfigError
-from moeram.hardware.cycle import engine_version
+from moeram.hardware.cycle import engine_and_standard
 from moeram.hardware.memo import Arrays, KernelMemo, memo_key
 from moeram.hardware.pim_memory import ELEMENT_BYTES, MatrixCut, PimMemory
 from moeram.hardware.pim_programs import matrices_program, pseudochannel
@@ -162,7 +162,7 @@ def play_chain(memory: PimMemory, cuts: Sequence[MatrixCut], memo: KernelMemo | 
     """Return the chain whose turn is one vector through these matrices, from the memo if that knows it."""
     trace, played_on = matrices_program(memory, cuts), pseudochannel(memory)
     most = max(_FEWEST_TURNS, _MOST_COLUMNS // sum(cut.columns for cut in cuts))
-    key = memo_key("pim turns", engine_version(), played_on.configuration(), trace, most)
+    key = memo_key("pim turns", engine_and_standard(played_on.standard), played_on.configuration(), trace, most)
     found = memo.get(key) if memo is not None else None
     if found is None:
         answer = play_turns(played_on, trace, most=most)

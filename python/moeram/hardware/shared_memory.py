@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from moeram.errors import ConfigError, EngineError
-from moeram.hardware.cycle import engine_version
+from moeram.hardware.cycle import engine_and_standard
 from moeram.hardware.memo import KernelMemo, memo_key
 from moeram.hardware.pim_memory import PimMemory
 from moeram.hardware.pim_programs import expert_program, pseudochannel
@@ -143,7 +143,7 @@ class SharedMemory:
         together = replace(alone_there, host=host, sharing=self.options.as_engine_has_it())
         program = expert_program(self.memory, self.model, tokens, row_buffer=buffer)
         alone = expert_program(self.memory, self.model, tokens)
-        key = memo_key("shared memory", engine_version(), together.configuration(), program, alone)
+        key = memo_key("shared memory", engine_and_standard(together.standard), together.configuration(), program, alone)
         found = self._memo.get(key) if self._memo is not None else None
         if found is None:
             found = {"cycles": np.array(_play_both(together, program, alone_there, alone), dtype=np.int64)}

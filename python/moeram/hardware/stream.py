@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moeram.errors import ConfigError, EngineError
-from moeram.hardware.cycle import engine_version, load_core, usable_threads
+from moeram.hardware.cycle import engine_and_standard, load_core, usable_threads
 from moeram.hardware.memo import Arrays, KernelMemo, memo_key
 
 _KINDS = {"read": 0, "write": 1}
@@ -170,11 +169,8 @@ def _from_memo(
     options: StreamOptions,
     simulate: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    # A standard given by path is known by what the file says.
-    path = Path(memory.standard)
-    content = path.read_text(encoding="utf-8") if path.is_file() else ""
     decides = {name: value for name, value in asdict(options).items() if name not in ("threads", "skip")}
-    key = memo_key("stream", engine_version(), content, asdict(memory), decides, *columns)
+    key = memo_key("stream", engine_and_standard(memory.standard), asdict(memory), decides, *columns)
     known = memo.get(key)
     if known is None:
         answer = simulate()

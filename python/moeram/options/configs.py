@@ -49,17 +49,17 @@ def config_path(kind: str, name_or_path: str | Path) -> Path:
 
 
 def _parsed(path: Path) -> Tree:
-    """Read a file, once while it stays as it is; the tree is the caller's own."""
+    """Parse a file, once while it stays as it is; the tree is the caller's own."""
     try:
-        state = path.stat()
+        content = path.read_bytes()
     except OSError:
         return load_yaml(path)
-    kept = _load(str(path), state.st_mtime_ns, state.st_size)
+    kept = _load(str(path), content)
     return Tree(value=copy.deepcopy(kept.value), origins=dict(kept.origins))
 
 
 @lru_cache(maxsize=64)
-def _load(path: str, modified_ns: int, size_bytes: int) -> Tree:
+def _load(path: str, content: bytes) -> Tree:
     return load_yaml(path)
 
 

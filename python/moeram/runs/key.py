@@ -23,7 +23,8 @@ def run_key(experiment: Experiment | ServingExperiment, version: str) -> str:
     resolved = _with_contents(experiment.resolved(), digests)
     for indifferent in ("threads", "kernel_memo"):
         resolved.pop(indifferent, None)
-    return digest({**resolved, **experiment.machines(), "version": version})
+    machines = _with_contents(experiment.machines(), digests)
+    return digest({**resolved, **machines, "inputs": list(digests.values()), "version": version})
 
 
 def _with_contents(value: Any, digests: dict[str, list[str]]) -> Any:
