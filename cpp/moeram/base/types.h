@@ -11,4 +11,7 @@ using Picosecond = std::int64_t;
 
 inline constexpr Cycle kNever = std::numeric_limits<Cycle>::max();
 
+// Of what is not negative.
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 }  // namespace moeram

@@ -9,8 +9,6 @@
 namespace moeram {
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 void check(const StreamGeometry& geometry, const Stream& stream, std::size_t index) {
   const std::string name = "stream " + std::to_string(index) + ": ";
   const std::int64_t transaction = geometry.spec.transaction_bytes();

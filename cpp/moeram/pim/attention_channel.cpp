@@ -5,11 +5,6 @@
 #include "moeram/base/errors.h"
 
 namespace moeram {
-namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 AttentionChannel::AttentionChannel(const Spec& spec, int channel, const NmpShape& shape, const NmpUnitOptions& options, bool skip)
     : RowPort(spec, channel, skip),

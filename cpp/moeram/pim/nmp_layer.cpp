@@ -10,8 +10,6 @@ namespace {
 constexpr std::int64_t kPsumBytes = 4;      // FP32 accumulation (U9)
 constexpr std::int64_t kOutputsPerTile = 16;  // width of a tensor-core tile (section 2.2)
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 NmpLayer::NmpLayer(const NmpLayerParts& parts)

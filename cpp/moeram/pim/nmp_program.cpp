@@ -3,11 +3,6 @@
 #include <algorithm>
 
 namespace moeram {
-namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 std::int64_t NmpShape::rows_per_expert() const { return ceil_div(kMatrices * matrix_bytes(), all_banks() * row_bytes); }
 

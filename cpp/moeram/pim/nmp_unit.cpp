@@ -5,8 +5,6 @@
 namespace moeram {
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 std::size_t index(Matrix matrix) { return static_cast<std::size_t>(matrix); }
 
 }  // namespace

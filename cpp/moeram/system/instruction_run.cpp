@@ -10,8 +10,6 @@
 namespace moeram {
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 class Engine : public ReadSink {
  public:
   Engine(const InstructionSet& set, QueuedMemory& memory, std::int64_t channel_ratio)

@@ -6,11 +6,6 @@
 #include "moeram/base/errors.h"
 
 namespace moeram {
-namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-}  // namespace
 
 void refuse_cycles(Cycle cycles, Cycle most_cycles) {
   if (cycles > most_cycles) throw EngineError("not finished within " + std::to_string(most_cycles) + " cycles");
