@@ -123,13 +123,13 @@ TEST(quirks, "Q54: does a core of low index get the MSHR that comes free?") {
   options.expected_instructions = 1000;
   std::vector<CoreTraceEntry> misses;
   for (int i = 0; i < 100; ++i) misses.push_back({0, 1000000 + i * kB, -1});
-  Core first(0, options, misses);
-  Core second(1, options, {{0, kB, -1}});
+  Core first(0, options, translation, misses);
+  Core second(1, options, translation, {{0, kB, -1}});
   for (int tick = 0; tick < 200; ++tick) {
     bench.cache.tick(bench.memory);
     if (tick % 20 == 19 && !bench.memory.sent.empty()) bench.answer(bench.memory.sent.back().second);
-    first.tick(bench.cache, translation);
-    second.tick(bench.cache, translation);
+    first.tick(bench.cache);
+    second.tick(bench.cache);
   }
   CHECK(bench.memory.sent.size() >= 2);
   for (const auto& [kind, address] : bench.memory.sent) CHECK(address != kB);
@@ -140,9 +140,9 @@ TEST(quirks, "Q56: does one completion wake every load of that byte in the windo
   NoTranslation translation;
   CoreOptions options;
   options.expected_instructions = 2;
-  Core core(0, options, {{0, kA, -1}, {0, kA, -1}, {100000, kB, -1}});
-  for (int tick = 0; tick < 3; ++tick) core.tick(bench.cache, translation);
+  Core core(0, options, translation, {{0, kA, -1}, {0, kA, -1}, {100000, kB, -1}});
+  for (int tick = 0; tick < 3; ++tick) core.tick(bench.cache);
   core.deliver(kA, 1, 2);
-  core.tick(bench.cache, translation);
+  core.tick(bench.cache);
   CHECK(core.finished());
 }

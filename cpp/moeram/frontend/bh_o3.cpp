@@ -21,8 +21,6 @@ BhO3::BhO3(const BhO3Options& options, const CoreOptions& core, const CacheOptio
   if (!options.load_cache.empty()) cache_.load(options.load_cache);
 }
 
-Translation& BhO3::translation_of(int core) { return core < waited_for_ ? *translation_ : physical_; }
-
 void BhO3::deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart) {
   SimpleO3::deliver(access, arrive, depart);
   if (access.core >= waited_for_) cache_.flush(access.address);

@@ -23,10 +23,8 @@ class BhO3 : public SimpleO3 {
   Component describe() const override;
 
  private:
-  Translation& translation_of(int core) override;
   void deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart) override;
 
-  NoTranslation physical_;
   std::string save_cache_;
 };
 

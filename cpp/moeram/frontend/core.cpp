@@ -24,46 +24,21 @@ std::vector<CoreTraceEntry> read_core_trace(const std::string& path) {
   return trace;
 }
 
-Core::Core(int id, const CoreOptions& options, std::vector<CoreTraceEntry> trace) : id_(id), options_(options), trace_(std::move(trace)) { fetch(); }
+Core::Core(int id, const CoreOptions& options, Translation& translation, std::vector<CoreTraceEntry> trace)
+    : id_(id), options_(options), translation_(&translation), trace_(std::move(trace)) {
+  fetch();
+}
 
 void Core::fetch() {
   entry_ = trace_[next_entry_];
   if (++next_entry_ == trace_.size()) next_entry_ = 0;
 }
 
-void Core::insert_ready(std::int64_t count) {
-  if (window_.empty() || window_.back().awaited >= 0 || window_.back().address >= 0) window_.push_back({0, -1});
-  window_.back().count += count;
-  used_ += count;
-}
-
-void Core::retire() {
-  std::int64_t left = options_.ipc;
-  while (left > 0 && !window_.empty() && window_.front().awaited < 0) {
-    const std::int64_t taken = std::min(left, window_.front().count);
-    left -= taken;
-    used_ -= taken;
-    retired_ += taken;
-    moved_ = true;
-    if ((window_.front().count -= taken) == 0) window_.pop_front();
-  }
-  if (finished_at_ >= 0 || (retired_ < options_.expected_instructions && now_ < options_.most_cycles)) return;
-  finished_at_ = now_;
-  instructions_recorded_ = retired_;
-}
-
-void Core::tick(LastLevelCache& cache, Translation& translation) {
-  ++now_;
-  moved_ = false;
-  retire();
-  stall_ = advance(cache, translation);
-}
-
 // At most one load a tick, a load and its store never in the same tick.
-Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
+Core::Stall Core::advance(LastLevelCache& cache) {
   const std::int64_t inserted = std::min({options_.ipc, options_.window - used_, entry_.bubbles});
   if (inserted > 0) {
-    insert_ready(inserted);
+    used_ += inserted;
     entry_.bubbles -= inserted;
     moved_ = true;
   }
@@ -71,9 +46,9 @@ Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
   if (entry_.load >= 0) {
     if (used_ == options_.window) return Stall::window_full;
     if (inserted == options_.ipc) return Stall::none;
-    const std::int64_t address = translation.translate(entry_.load, id_);
+    const std::int64_t address = translation_->translate(entry_.load, id_);
     if (!access(cache, address, false)) return Stall::refused_load;
-    window_.push_back({1, address, options_.waits_in_core_cycles ? address : -1, now_});
+    loads_.push_back({retired_ + used_, address, now_, true});
     ++used_;
     ++waiting_;
     ++waiting_like(address);
@@ -82,7 +57,7 @@ Core::Stall Core::advance(LastLevelCache& cache, Translation& translation) {
     if (entry_.store >= 0) return Stall::none;
   }
   if (entry_.store >= 0) {
-    if (!access(cache, translation.translate(entry_.store, id_), true)) return Stall::refused_store;
+    if (!access(cache, translation_->translate(entry_.store, id_), true)) return Stall::refused_store;
     entry_.store = -1;
   }
   moved_ = true;
@@ -104,16 +79,15 @@ void Core::deliver(std::int64_t address, Cycle arrive, Cycle depart) {
   if (!finished() && options_.waits_in_core_cycles) count_wait(address);
   std::uint32_t& alike = waiting_like(address);
   std::uint32_t seen = 0;
-  for (std::size_t i = 0, left = static_cast<std::size_t>(waiting_); seen < alike && left > 0; ++i) {
-    Group& group = window_[i];
-    if (group.awaited < 0) continue;
-    --left;
-    if (group.awaited != address) continue;
-    group.awaited = -1;
-    --waiting_;
+  for (std::size_t i = ready_loads_; seen < alike && i < loads_.size(); ++i) {
+    Load& load = loads_[i];
+    if (load.address != address || !load.waits) continue;
+    load.waits = false;
     ++seen;
   }
   alike -= seen;
+  waiting_ -= seen;
+  while (ready_loads_ < loads_.size() && !loads_[ready_loads_].waits) ++ready_loads_;
   if (!finished() && !options_.waits_in_core_cycles) count_memory_time(arrive, depart);
 }
 
@@ -125,18 +99,11 @@ void Core::count_memory_time(Cycle arrive, Cycle depart) {
 
 // From the earliest load of this byte in the window, ready ones included.
 void Core::count_wait(std::int64_t address) {
-  for (std::size_t i = 0; i < window_.size(); ++i) {
-    if (window_[i].address != address) continue;
-    memory_access_cycles_ += now_ - window_[i].inserted_at;
+  for (std::size_t i = 0; i < loads_.size(); ++i) {
+    if (loads_[i].address != address) continue;
+    memory_access_cycles_ += now_ - loads_[i].inserted_at;
     return;
   }
-}
-
-bool Core::remembers_loads() const {
-  for (std::size_t i = 0; i < window_.size(); ++i) {
-    if (window_[i].address >= 0) return true;
-  }
-  return false;
 }
 
 std::int64_t Core::quiet_ticks() const {
@@ -144,7 +111,7 @@ std::int64_t Core::quiet_ticks() const {
   const std::int64_t to_limit = finished() || options_.most_cycles == kNever ? kNever : std::max<std::int64_t>(options_.most_cycles - now_ - 1, 0);
   if (!moved_) return stall_ == Stall::none ? 0 : to_limit;
   // A full pipeline of bubbles: every tick retires and inserts as many as it can.
-  if (options_.waits_in_core_cycles && remembers_loads()) return 0;
+  if (options_.waits_in_core_cycles && !loads_.empty()) return 0;
   const std::int64_t to_finish = finished() ? kNever : (options_.expected_instructions - retired_ - 1) / options_.ipc;
   return std::max<std::int64_t>(0, std::min({(entry_.bubbles - 1) / options_.ipc, to_finish, to_limit}));
 }
@@ -157,8 +124,7 @@ void Core::pass(LastLevelCache& cache, std::int64_t ticks) {
   }
   retired_ += ticks * options_.ipc;
   entry_.bubbles -= ticks * options_.ipc;
-  window_.clear();
-  window_.push_back({used_, -1});
+  forget_retired_loads();
 }
 
 }  // namespace moeram

@@ -1,6 +1,7 @@
 // A core of SimpleO3 and BHO3: an instruction window that is filled and retired in order and waits for loads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -31,9 +32,15 @@ std::vector<CoreTraceEntry> read_core_trace(const std::string& path);
 
 class Core {
  public:
-  Core(int id, const CoreOptions& options, std::vector<CoreTraceEntry> trace);
+  // The translation outlives the core.
+  Core(int id, const CoreOptions& options, Translation& translation, std::vector<CoreTraceEntry> trace);
 
-  void tick(LastLevelCache& cache, Translation& translation);
+  void tick(LastLevelCache& cache) {
+    ++now_;
+    moved_ = false;
+    retire();
+    stall_ = advance(cache);
+  }
   void deliver(std::int64_t address, Cycle arrive, Cycle depart);
 
   // How many of the coming ticks do nothing but what pass() does, as long as nothing is delivered to any core.
@@ -49,33 +56,34 @@ class Core {
   std::int64_t requests() const { return requests_; }  // accepted loads and stores
 
  private:
-  // Neighbouring instructions of the window that need no telling apart: all ready, or one load that waits.
-  struct Group {
-    std::int64_t count;
-    std::int64_t awaited;  // address of the load, -1 if ready
-    // Of a load, ready or not; kept for BHO3's times only.
-    std::int64_t address = -1;
-    std::int64_t inserted_at = 0;
+  // A load of the window; everything else in it is ready.
+  struct Load {
+    std::int64_t position;  // instructions before it, from the start on
+    std::int64_t address;
+    std::int64_t inserted_at;
+    bool waits;
   };
   enum class Stall { none, window_full, refused_load, refused_store };
   void retire();
   void count_wait(std::int64_t address);
-  bool remembers_loads() const;
   void count_memory_time(Cycle arrive, Cycle depart);
-  void insert_ready(std::int64_t count);
-  Stall advance(LastLevelCache& cache, Translation& translation);
+  void forget_retired_loads();
+  void finish_if_done();
+  Stall advance(LastLevelCache& cache);
   bool access(LastLevelCache& cache, std::int64_t address, bool write);
   void fetch();
   std::uint32_t& waiting_like(std::int64_t address) { return waiting_by_hash_[static_cast<std::size_t>(address ^ (address >> 6) ^ (address >> 14)) % waiting_by_hash_.size()]; }
 
   int id_;
   CoreOptions options_;
+  Translation* translation_;
   std::vector<CoreTraceEntry> trace_;
   std::size_t next_entry_ = 0;
   CoreTraceEntry entry_;       // what of the present entry is still to do
-  Ring<Group> window_;         // oldest first
+  Ring<Load> loads_;           // of the window, oldest first
+  std::size_t ready_loads_ = 0;  // of them, before the first that waits
   std::array<std::uint32_t, 256> waiting_by_hash_{};  // loads of the window that wait, by hash of their address
-  std::int64_t used_ = 0;
+  std::int64_t used_ = 0;      // instructions in the window
   std::int64_t waiting_ = 0;   // loads of the window that wait
   std::int64_t now_ = 0;
   std::int64_t retired_ = 0;
@@ -88,5 +96,26 @@ class Core {
   Stall stall_ = Stall::none;  // what ended the last tick
   bool mshrs_were_out_ = false;
 };
+
+inline void Core::retire() {
+  const std::int64_t ready = ready_loads_ < loads_.size() ? loads_[ready_loads_].position - retired_ : used_;
+  if (const std::int64_t taken = std::min(options_.ipc, ready); taken > 0) {
+    used_ -= taken;
+    retired_ += taken;
+    moved_ = true;
+    forget_retired_loads();
+  }
+  if (finished_at_ < 0) finish_if_done();
+}
+
+inline void Core::forget_retired_loads() {
+  for (; ready_loads_ > 0 && loads_.front().position < retired_; --ready_loads_) loads_.pop_front();
+}
+
+inline void Core::finish_if_done() {
+  if (retired_ < options_.expected_instructions && now_ < options_.most_cycles) return;
+  finished_at_ = now_;
+  instructions_recorded_ = retired_;
+}
 
 }  // namespace moeram

@@ -99,6 +99,10 @@ void LastLevelCache::refuse_again(bool write, bool mshrs_out, std::int64_t times
 void LastLevelCache::tick(RequestTarget& memory) {
   ++now_;
   if (!misses_.empty() && misses_.front().due <= now_) offer_misses(memory);
+  deliver_hits();
+}
+
+void LastLevelCache::deliver_hits() {
   while (!hits_.empty() && hits_.front().due <= now_) {
     const Access access = hits_.front().access;
     hits_.pop_front();

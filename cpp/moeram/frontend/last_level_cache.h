@@ -46,6 +46,12 @@ class LastLevelCache {
   // Account for `times` further refusals of that kind, as long as nothing completed in between.
   void refuse_again(bool write, bool mshrs_out, std::int64_t times);
   void tick(RequestTarget& memory);
+  // Whether the next tick offers something to memory; if not, tick_alone() is the same.
+  bool asks_next() const { return !misses_.empty() && misses_.front().due <= now_ + 1; }
+  void tick_alone() {
+    ++now_;
+    if (!hits_.empty() && hits_.front().due <= now_) deliver_hits();
+  }
   void on_read_done(const Request& request) { complete(request.byte_address, request.arrive, request.depart); }
 
   // How many of the coming ticks do nothing but what pass() does.
@@ -87,6 +93,7 @@ class LastLevelCache {
   std::vector<Access>& waiting_for(std::int64_t address);
   std::vector<Access> take_waiting(std::int64_t address);
   void recycle(std::vector<Access>&& accesses);
+  void deliver_hits();
   void offer_misses(RequestTarget& memory);
   void release(std::int64_t address);
   void complete(std::int64_t address, Cycle arrive, Cycle depart);

@@ -14,10 +14,11 @@ SimpleO3::SimpleO3(const std::vector<std::string>& traces, const CoreOptions& co
       waited_for_(waited_for < 0 ? static_cast<int>(traces.size()) : waited_for),
       unfinished_(waited_for_) {
   if (core.ipc < 1 || core.window < 1) throw ConfigError("SimpleO3: ipc and inst_window_depth must be at least 1");
-  for (const auto& path : traces) cores_.emplace_back(static_cast<int>(cores_.size()), core, read_core_trace(path));
+  for (const auto& path : traces) {
+    const int id = static_cast<int>(cores_.size());
+    cores_.emplace_back(id, core, id < waited_for_ ? *translation_ : physical_, read_core_trace(path));
+  }
 }
-
-Translation& SimpleO3::translation_of(int) { return *translation_; }
 
 void SimpleO3::deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart) {
   if (access.core >= 0) cores_[static_cast<std::size_t>(access.core)].deliver(access.address, arrive, depart);
@@ -26,12 +27,29 @@ void SimpleO3::deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle
 void SimpleO3::tick(RequestTarget& memory) {
   disturbed_ = false;
   cache_.tick(memory);
+  tick_cores();
+}
+
+void SimpleO3::tick_cores() {
   unfinished_ = 0;
   int number = 0;
   for (auto& core : cores_) {
-    core.tick(cache_, translation_of(number));
+    core.tick(cache_);
     if (number++ < waited_for_ && !core.finished()) ++unfinished_;
   }
+}
+
+std::int64_t SimpleO3::tick_alone(std::int64_t most) {
+  const auto waits = [](const Core& core) { return core.quiet_ticks() > 0; };
+  std::int64_t played = 0;
+  while (played < most && !cache_.asks_next()) {
+    cache_.tick_alone();
+    tick_cores();
+    ++played;
+    if (finished() || std::all_of(cores_.begin(), cores_.end(), waits)) break;
+  }
+  if (played > 0) disturbed_ = false;
+  return played;
 }
 
 std::int64_t SimpleO3::quiet_ticks(const RequestTarget& memory) const {

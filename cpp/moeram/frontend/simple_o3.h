@@ -15,6 +15,8 @@ class SimpleO3 : public FrontEnd {
            int waited_for = -1);
 
   void tick(RequestTarget& memory) final;
+  // tick() up to `most` times, as long as memory is not needed and until every core waits or the run is over; returns how often.
+  std::int64_t tick_alone(std::int64_t most);
   bool finished() const final { return unfinished_ == 0; }
   std::int64_t quiet_ticks(const RequestTarget& memory) const final;
   void pass(RequestTarget& memory, std::int64_t ticks) final;
@@ -26,17 +28,18 @@ class SimpleO3 : public FrontEnd {
   Component describe() const override;
 
  protected:
-  virtual Translation& translation_of(int core);
   virtual void deliver(const LastLevelCache::Access& access, Cycle arrive, Cycle depart);
   void describe_cache(Component& out) const;
 
   std::int64_t expected_instructions_;
   std::unique_ptr<Translation> translation_;
+  NoTranslation physical_;  // for the cores that are not waited for
   std::vector<Core> cores_;
   LastLevelCache cache_;
   int waited_for_;
 
  private:
+  void tick_cores();
   int unfinished_;
   bool disturbed_ = false;  // data came since the last tick
 };

@@ -213,12 +213,26 @@ class Loop {
       const std::int64_t quiet = frontend_.quiet_ticks(memory_);
       if (quiet > 0) {
         wait(quiet);
-      } else {
+      } else if (!play_alone()) {
         play_tick();
       }
       if (frontend_.finished()) return false;
     }
     return true;
+  }
+
+  // Ticks of a front end that knows that it does not need memory. False: none of them.
+  bool play_alone() {
+    if constexpr (requires { frontend_.tick_alone(kNever); }) {
+      const std::int64_t most = memory_acts_ == kNever ? kNever : (memory_acts_ - frontend_step_) / ratio_.memory + 1;
+      const std::int64_t played = frontend_.tick_alone(most);
+      if (played == 0) return false;
+      frontend_step_ += played * ratio_.memory;
+      pass_memory(frontend_step_ - ratio_.memory);
+      return true;
+    } else {
+      return false;
+    }
   }
 
   void play_tick() {
