@@ -128,6 +128,20 @@ def test_what_joins_several_gpus_is_refused_for_one(system, values, key):
         load_serving_system(system, values)
 
 
+@pytest.mark.parametrize(
+    ("links", "said"),
+    [
+        ({"topology": "mesh"}, "missing, a mesh of 4 GPUs"),
+        ({"topology": "mesh", "columns": 3}, "given 3, a mesh of 4 GPUs"),
+        ({"columns": 2}, "given for a switch"),
+    ],
+)
+def test_columns_of_a_mesh_are_named_in_full(links, said):
+    with pytest.raises(ConfigError, match=rf"^system_values\.links\.columns: {said}"):
+        load_serving_system("b200_pim_x4", {"links": links})
+    assert load_serving_system("b200_pim_x4", {"links": {"topology": "mesh", "columns": 2}}).network().topology.rows == 2
+
+
 def test_a_file_of_one_gpu_is_held_to_what_it_says_itself(tmp_path):
     """Links of a system that is made smaller are its own; in a sweep over the number of GPUs they matter again."""
     assert load_serving_system("b200_pim_x4", {"gpus": 1}).links.link_gb_per_s == 900

@@ -16,7 +16,7 @@ from moeram.hardware import load_system
 from moeram.hardware.standard_files import standard_files
 from moeram.model import MoEModel, load_model
 from moeram.model.precision import parse_precision
-from moeram.options import Options, build, config_path, load_config, nested, overlay, override
+from moeram.options import Options, Tree, build, config_path, load_config, nested, overlay, override
 from moeram.placement import row_policy, row_policy_names
 from moeram.routing import FORMATS, SyntheticOptions
 
@@ -252,13 +252,20 @@ def read_options(
     origin: str = "run(..., {key}=)",
 ) -> OptionsT:
     """Read options of any kind of experiment, see `load`; origin: of `values`, for messages."""
+    return build(options, options_tree(kind, name_or_path, overrides, values, origin))
+
+
+def options_tree(
+    kind: str, name_or_path: str | Path, overrides: Sequence[str], values: Mapping[str, Any] | None, origin: str = "run(..., {key}=)"
+) -> Tree:
+    """Return what `read_options` builds from, with the origin of every value."""
     tree = load_config(kind, name_or_path)
     for text in overrides:
         tree = override(tree, text)
     for key, value in (values or {}).items():
         parts = tuple(key.replace("__", ".").split("."))
         tree = overlay(tree, nested(parts, plain_values(value), origin.replace("{key}", key)))
-    return build(options, tree)
+    return tree
 
 
 def plain_values(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from moeram.errors import ConfigError, did_you_mean
 from moeram.experiment.prepare import topic_confusion
 from moeram.experiment.serving_limits import check_limits
-from moeram.experiment.serving_options import ServingExperiment
+from moeram.experiment.serving_options import RequestOptions, ServingExperiment
 from moeram.experiment.serving_uses import check_uses
 from moeram.experiment.sources import open_source
 from moeram.hardware import load_system, require_near_memory, rows_by_tier
@@ -44,7 +44,7 @@ from moeram.placement import PlacementInput, place_rows, row_budget
 from moeram.routing import RoutingSource
 from moeram.schedule import make_schedule
 from moeram.serving import Requests, ServingRecord, StepPricer, check_room, poisson_requests, read_requests, serve
-from moeram.serving.pricing import GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
+from moeram.serving.pricing import FewestExperts, GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
 from moeram.serving.pricing.gpu_pim import check_layouts
 from moeram.serving.system import ServingSystem, load_serving_system
 
@@ -96,7 +96,8 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
     _check_cost(experiment, system)
     check_room(requests, pricer)
     limits = experiment.limits
-    check_limits(experiment, requests, make_pricer(experiment, model, system, source))
+    fewest = FewestExperts(source, seed=experiment.seed)
+    below = check_limits(experiment, requests, make_pricer(experiment, model, system, source, fewest))
     record = serve(
         requests, pricer, experiment.batching, ttft_limit_ms=limits.ttft_ms, seed=experiment.seed, progress=progress
     )
@@ -124,6 +125,8 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
         notes=(
             *source.notes,
             *_notes(system, requests),
+            *_changed_trace(experiment.requests),
+            *below,
             *_missed(tables["throughput"], record),
             *_widened(experiment.every_ms, every_ns * 1e-6),
             *(pricer.notes() if isinstance(pricer, GpuPimPricer) else ()),
@@ -137,11 +140,11 @@ def run_serving(experiment: ServingExperiment, progress: Callable[[int, int], No
 
 
 def make_pricer(
-    experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource
+    experiment: ServingExperiment, model: MoEModel, system: ServingSystem, source: RoutingSource, routed: RoutedTokens | None = None
 ) -> StepPricer:
-    """Return the pricer of a serving system."""
+    """Return the pricer of a serving system; routed: None for tokens drawn from the source."""
     check_uses(experiment, system)
-    routed = RoutedTokens(source, seed=experiment.seed)
+    routed = routed or RoutedTokens(source, seed=experiment.seed)
     if system.kind == "near_memory":
         return _near_memory(experiment, model, system, source, routed)
     tables = read_tables(experiment.measured) if experiment.measured else None
@@ -297,6 +300,18 @@ def _requests(experiment: ServingExperiment, source: RoutingSource) -> Requests:
     # A stream of its own, so that a better prediction changes nothing else.
     confusion = topic_confusion(experiment.topic_prediction, source)
     return requests.taken_for(confusion, np.random.default_rng([experiment.seed, 8]))
+
+
+def _changed_trace(wanted: RequestOptions) -> tuple[str, ...]:
+    """Say so where requests of a trace are not as it has them."""
+    what = {
+        "rate_per_s": "replaces its arrivals by Poisson ones", "prompt_tokens": "cuts longer prompts", "output_tokens": "cuts longer answers",
+    }  # fmt: skip
+    changed = {name: getattr(wanted, name) for name in what if getattr(wanted, name) is not None}
+    if wanted.path is None or not changed:
+        return ()
+    said = ", ".join(f"requests.{name} {value:g} {what[name]}" for name, value in changed.items())
+    return (f"the trace is not replayed as it is: {said}; null keeps what the trace has",)
 
 
 def _missed(throughput: Table, record: ServingRecord) -> tuple[str, ...]:

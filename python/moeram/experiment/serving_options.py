@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +17,9 @@ from moeram.experiment.options import (
     config_name,
     existing_path,
     model_in,
+    options_tree,
     phi_rows,
     placement_name,
-    read_options,
     run_name,
 )
 from moeram.hardware import load_system
@@ -28,7 +29,8 @@ from moeram.hardware.standard_files import standard_files
 from moeram.hardware.tiered_memory import TieredMemory
 from moeram.metrics.cap import CostOptions
 from moeram.model import MoEModel
-from moeram.options import Options
+from moeram.options import Options, build
+from moeram.options.configs import config_roots
 from moeram.schedule import schedule_names
 from moeram.serving.batching import BatchingOptions
 from moeram.serving.system import load_serving_system
@@ -95,7 +97,7 @@ class PlacementOptions(Options):
 class LimitOptions(Options):
     """What users accept; goodput counts requests that met both, batching by topic hurries for the first.
 
-    impossible: limits that not even a request alone can meet are refused, or served all the same.
+    impossible: limits below the bound of one token are refused, or served all the same.
     """
 
     ttft_ms: Annotated[float, Field(gt=0)] = 1000.0
@@ -170,7 +172,18 @@ class ServingExperiment(Options):
 
 
 def load_serving(
-    name_or_path: str | Path, overrides: Sequence[str] = (), values: Mapping[str, Any] | None = None
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Any] | None = None,
+    origin: str = "run(..., {key}=)",
 ) -> ServingExperiment:
-    """Read a serving experiment by name ("serving_quickstart") or path; arguments and errors as `load`."""
-    return read_options(ServingExperiment, "serving", name_or_path, overrides, values)
+    """Read a serving experiment by name ("qwen3_sieve") or path; arguments and errors as `load`, origin: of `values`, for messages.
+
+    Fields of `limits` count as set where the caller wrote them, not where a shipped file did.
+    """
+    tree = options_tree("serving", name_or_path, overrides, values, origin)
+    experiment = build(ServingExperiment, tree)
+    shipped = tuple(f"{folder}{os.sep}" for folder in config_roots("serving"))
+    limits = experiment.limits
+    written = {name for name in limits.model_fields_set if not tree.origin(("limits", name)).startswith(shipped)}
+    return experiment.model_copy(update={"limits": LimitOptions.model_construct(written, **limits.model_dump())})

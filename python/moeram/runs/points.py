@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from moeram.errors import ConfigError, did_you_mean
-from moeram.experiment import Experiment, ServingExperiment
+from moeram.experiment import Experiment, ServingExperiment, load_serving
 from moeram.experiment.options import read_options, run_name
 from moeram.options import Options, build, config_names, load_yaml, parse_yaml
 
@@ -93,8 +93,9 @@ class Point:
             ConfigError: an unknown key, or a value that is not allowed.
         """
         kind, name = kind_and_name(self.experiment)
-        options = ServingExperiment if kind == "serving" else Experiment
-        return read_options(options, KINDS[kind], name, (), self.values, self.origin)
+        if kind == "serving":
+            return load_serving(name, (), self.values, self.origin)
+        return read_options(Experiment, KINDS[kind], name, (), self.values, self.origin)
 
 
 def points_of(sweep: Sweep) -> list[Point]:

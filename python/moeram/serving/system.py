@@ -117,6 +117,7 @@ def load_serving_system(name_or_path: str | Path, values: Mapping[str, Any] | No
     system = build(ServingSystem, tree)
     _check_names(system, tree)
     _check_one_gpu(system, tree, file)
+    _check_columns(system, tree)
     if not values:
         return system
     changed = f"{system.description}, changed: {', '.join(sorted(values))}"
@@ -148,6 +149,22 @@ def _check_one_gpu(system: ServingSystem, tree: Tree, file: str) -> None:
         value = functools.reduce(getattr, key, system)
         if value != default and layer(key) >= layer(("gpus",)):
             raise ConfigError(f"{tree.place(key)}: given, but {system.name} has one GPU, for which it changes nothing; allowed: with gpus above 1")
+
+
+def _check_columns(system: ServingSystem, tree: Tree) -> None:
+    """Refuse a mesh without whole rows, and columns of anything else, by the key."""
+    links, key = system.links, ("links", "columns")
+    if links.topology == "mesh" and (links.columns is None or system.gpus % links.columns):
+        given = "missing" if links.columns is None else f"given {links.columns}"
+        raise ConfigError(f"{_place(tree, key)}: {given}, a mesh of {system.gpus} GPUs needs columns that divide them")
+    if links.topology != "mesh" and links.columns is not None:
+        raise ConfigError(f"{_place(tree, key)}: given for a {links.topology}, allowed: for a mesh")
+
+
+def _place(tree: Tree, key: Key) -> str:
+    """Return where a key was written or, missing beside others of system_values, belongs."""
+    origin = tree.origin(key)
+    return f"{_VALUES}.{'.'.join(map(str, key))}" if origin.startswith(_VALUES) else tree.place(key)
 
 
 def serving_system_names() -> list[str]:

@@ -57,6 +57,15 @@ class RoutedTokens:
         return counts
 
 
+class FewestExperts(RoutedTokens):
+    """All tokens use the same experts, evenly spaced by id: as few as can be, and on equal GPUs as evenly dealt out as can be."""
+
+    def _counts(self, tokens: NDArray[Any]) -> NDArray[np.int64]:
+        counts = np.zeros((self.layers, self.experts), dtype=np.int64)
+        counts[:, np.arange(self.top_k) * self.experts // self.top_k] = int(tokens.sum())
+        return counts
+
+
 def _pools(source: RoutingSource, seed: int, pool_tokens: int) -> list[NDArray[np.unsignedinteger]]:
     """Return for each topic the experts of its tokens, numbered over all layers, [tokens, layers * top_k]."""
     return [read_only(_draw(source, topic, pool_tokens, [seed, 2, topic])) for topic in range(len(source.topics))]
