@@ -72,7 +72,7 @@ def e1(t: Rows) -> Claims:
         "Popularity adds {:.0f} to {:.0f} % and the topic {:.0f} to {:.0f} %": parts,
         "falls to {:.2f}, {:.2f} and {:.2f} at 32 tokens": [t("total", model=m, batch=32) for m in MODELS],
         "the published {:.2f}, {:.2f} and {:.2f}": [t("paper", model=m, batch=1) for m in MODELS],
-        "within {:.0f} % (OLMoE, Mixtral) and {:.0f} % (Scout": (off(OLMOE, MIXTRAL), off(SCOUT)),
+        "at most {:.1f} % (OLMoE, Mixtral) and {:.1f} % (Scout": (off(OLMOE, MIXTRAL), off(SCOUT)),
     }
 
 
@@ -160,6 +160,7 @@ def e5(t: Rows) -> Claims:
         return t("tokens_per_s", name=name, max_requests=batch, description=policy)
 
     answers = [percent(lead("answers-concurrent", batch)) for batch in requests]
+    in_turn = [percent(lead("answers-exclusive", batch)) for batch in requests]
     falls = [-percent(tokens("answers-exclusive", b) / tokens("answers-concurrent", b)) for b in requests]
     slow = [-percent(lead("answers-exclusive", b, "all_experts, one slow tier")) for b in requests]
     under_sieve = tokens("answers-concurrent", 4, "sieve, one slow tier") / tokens("answers-concurrent", 4, "sieve")
@@ -172,6 +173,7 @@ def e5(t: Rows) -> Claims:
             expert.bound_ps[0] * 1e-6, expert.time_ps[0] * 1e-6, model.expert_bytes / outside * 1e-6,
         ),
         "-{:.0f} to -{:.0f} % at 4 and 16 requests, +{:.0f} % at 64": (-answers[0], -answers[1], answers[2]),
+        "if GPU and units work at once, and {:.1f}, {:.1f} and +{:.0f} % if one side": in_turn,
         "falls by {:.0f}, {:.0f} and {:.0f} % (4, 16, 64 requests) and Sieve's lead on prompts from {:.2f} to {:.2f}": (
             *falls, lead("prompts-concurrent", 64), lead("prompts-exclusive", 64),
         ),
@@ -314,9 +316,9 @@ def a3(t: Rows) -> Claims:
 STUDIES: dict[str, tuple[str, Callable[..., Claims], str]] = {
     "e1_tiering_parts": ("E1", e1, "16 32 8 64 1.25 2"),
     "e2_placement_inversion": ("E2", e2, "8 16 24 32 1 2"),
-    "e3_topics": ("E3", e3, "16 2 three"),
+    "e3_topics": ("E3", e3, "1 16 2 three 1.3"),
     "e4_refresh": ("E4", e4, "0.429 4 8 16 64"),
-    "e5_sieve_on_tiers": ("E5", e5, "20 4 16 64 1,024 8 1.6 6 1"),
+    "e5_sieve_on_tiers": ("E5", e5, "20 4 16 64 1,024 8 1.6 6.4 1"),
     "e6_speculation": ("E6", e6, "4.3 6.9"),
     "e7_tiers": ("E7", e7, "16 1.2 1 0.1"),
     "e8_power": ("E8", e8, "120 100 80 200 45 85 40 0.3 1"),

@@ -1,4 +1,4 @@
-"""The ceiling of topic placement: Algorithm 1 with the usage of the very tokens that batches are drawn from. No policy could know it."""
+"""The ceiling of Algorithm 1's rule, not of other rules: Algorithm 1 with the usage of the very tokens that batches are drawn from. No policy could know it."""
 
 from __future__ import annotations
 

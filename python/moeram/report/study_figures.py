@@ -37,6 +37,7 @@ class Drawn(Protocol):
     y_label: str
     shared_y: bool
     from_zero: bool
+    relative_to: dict[str, Any]
     log_y: bool
     given: dict[str, tuple[float, ...]]
     names: dict[str, str]
@@ -89,12 +90,13 @@ def _draw(axes: Axes, table: Table, drawn: Drawn, lines: Sequence[Any]) -> None:
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index // len(COLOURS) + index % len(MARKERS) - len(MARKERS)]
         words = [*([] if line is None else [_named(drawn, drawn.lines, line)]), *([drawn.names.get(name, name)] if len(drawn.drawn) > 1 else [])]
         x, order = _places(of_line, drawn.x, places, numbers)
+        wide = line is not None and drawn.relative_to.get(drawn.lines) == line  # others may lie right on the reference
         interval = f"{name}_ci95"
         spread = np.nan_to_num(of_line[interval].astype(float))[order] if interval in of_line.columns else None
         if not numbers:  # words are not joined; lines of one word stand side by side
             x = [place + 0.12 * (index - (len(pairs) - 1) / 2) for place in x]
         axes.errorbar(
-            x, of_line[name].astype(float)[order], yerr=spread, color=colour, marker=marker, ms=3, lw=1, ls="-" if numbers else "", capsize=1.5, elinewidth=0.7,
+            x, of_line[name].astype(float)[order], yerr=spread, color=colour, marker=marker, ms=5.5 if wide else 3, lw=2.5 if wide else 1, ls="-" if numbers else "", capsize=1.5, elinewidth=0.7,
             label=", ".join(words) or drawn.names.get(name, name),
         )  # fmt: skip
         if name == drawn.drawn[0]:
