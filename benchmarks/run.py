@@ -43,7 +43,9 @@ SERVING_REQUESTS = (250, 500, 1000)
 def once(command: list[str], memo: str) -> dict[str, Any]:
     """What one process measured."""
     environment = {**os.environ, "MOERAM_MEMO_DIR": memo}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
@@ -144,6 +146,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one repetition of everything, 250 requests")
     parser.add_argument("--long", action="store_true", help="also what takes minutes of processor time")
     arguments = parser.parse_args()
+    for given in (arguments.routing, arguments.requests):
+        if given is not None and not given.exists():
+            parser.error(f"{given}: no such file or folder")
     repeats = 1 if arguments.quick else 3
     report: dict[str, Any] = {"full_steps": full_steps(arguments.routing, repeats, long=arguments.long)}
     counts = SERVING_REQUESTS[:1] if arguments.quick else SERVING_REQUESTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from moeram.cli.main import app
 from moeram.hardware.cycle import load_core
+from moeram.placement import PART_POLICIES, POLICIES
 from moeram.repro.result import recorded_outcomes
 from moeram.repro.targets import OUTCOMES
 
@@ -55,6 +57,22 @@ def test_benchmarks_run(repository, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "M commands/s" in done.stdout
+
+
+def test_the_benchmark_of_placements_times_every_policy(repository):
+    names = runpy.run_path(str(repository / "benchmarks" / "placement_speed.py"))
+    measure = names["measure"]
+    measure.__globals__.update(LAYERS=2, EXPERTS=16, TOP_K=2, PARTS=8, SLOTS=3)
+    times = measure()
+    assert set(times) == (set(POLICIES) | set(PART_POLICIES)) - {"oracle_topic", "milp"} and min(times.values()) > 0
+
+
+def test_a_benchmark_says_why_a_part_of_it_failed(repository, tmp_path):
+    """A folder without the files: the reason is shown, not that a process failed; a folder that is not there is refused at once."""
+    script = [sys.executable, str(repository / "benchmarks" / "run.py"), "--quick", "--routing"]
+    for folder, reason in ((tmp_path, "olmoe-1b-7b.npz': no such file"), (tmp_path / "nowhere", "nowhere: no such file or folder")):
+        done = subprocess.run([*script, str(folder)], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode and reason in done.stderr and "CalledProcessError" not in done.stderr
 
 
 def test_reads_beside_a_program(repository):

@@ -206,14 +206,14 @@ def test_only_what_decides_a_layer_is_its_program(tmp_path):
     cycle.run(layers_of([[(48, 4), (100, 16)], *base, [(0, 4), (600, 16)]]), SYSTEM, OPTIONS, memo)
     assert memo.counts.stored == stored + 1  # the list of layers alone
     for other in ([[(4096, 4), (24, 16)]], [[(0, 5), (24, 16)]], [[(24, 16), (0, 4)]], [[(4090, 4), (24, 16)]]):
-        before = memo.counts.simulated_commands
+        before = memo.counts.commands_of_misses
         cycle.run(layers_of(other), SYSTEM, alone, memo)
-        assert memo.counts.simulated_commands > before
-    before = memo.counts.simulated_commands
+        assert memo.counts.commands_of_misses > before
+    before = memo.counts.commands_of_misses
     cycle.run(layers_of(base, batch=17), SYSTEM, OPTIONS, memo)
     cycle.run(layers_of(base), SYSTEM, replace(OPTIONS, overlap_silu=False), memo)
     cycle.run(layers_of(base), load_system("stratum_l"), OPTIONS, memo)
-    assert memo.counts.simulated_commands > before
+    assert memo.counts.commands_of_misses > before
 
 
 def test_layers_of_a_serving_run_outlast_its_process(tmp_path):

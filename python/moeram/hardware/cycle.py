@@ -151,7 +151,7 @@ def run(work: NmpWork, system: System, options: CycleOptions, memo: KernelMemo |
             rows_per_expert=config.rows_per_expert,
             tier_rows=np.array([*(begin for begin, _, _ in tiers), tiers[-1][1]], dtype=np.int64),
         )
-        memo.counts.simulated_commands += done["commands_simulated"]
+        memo.counts.commands_of_misses += done["commands_simulated"]
     times = StepTimes(**{name: answer[name] for name in StepTimes.__dataclass_fields__ if name != "engine"}, engine=dict(done))
     _check_shapes(times, work, system)
     return times

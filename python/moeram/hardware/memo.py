@@ -27,8 +27,8 @@ _ALIGNMENT = 16  # of arrays in a file, as in memory: what reads them may ask fo
 class MemoCounts:
     """What a memo was asked for.
 
-    stored: results added. failures: files that could not be read or written. simulated_commands: DRAM commands that the
-    engine counted where the memo knew nothing.
+    stored: results added. failures: files that could not be read or written. commands_of_misses: DRAM commands of what
+    the memo did not know and the engine played, those of the equal channels that it played for included.
     """
 
     memory_hits: int = 0
@@ -36,7 +36,7 @@ class MemoCounts:
     misses: int = 0
     stored: int = 0
     failures: int = 0
-    simulated_commands: int = 0
+    commands_of_misses: int = 0
 
     def since(self, before: MemoCounts) -> MemoCounts:
         """Return what was added to an earlier copy of these counts."""

@@ -116,7 +116,7 @@ class NearMemoryLayers:
         work = lower_counts(first_row, counts, batch=batch)
         times = cycle.run(work, self._system, self._options)
         if self._memo is not None:
-            self._memo.counts.simulated_commands += times.engine["commands_simulated"]
+            self._memo.counts.commands_of_misses += times.engine["commands_simulated"]
         return times.time_ps
 
     def _placed(self, first_row: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -168,7 +168,7 @@ def play_chain(memory: PimMemory, cuts: Sequence[MatrixCut], memo: KernelMemo | 
         answer = play_turns(played_on, trace, most=most)
         found = _arrays(answer)
         if memo is not None:
-            memo.counts.simulated_commands += int(answer["issued"][-1].sum())
+            memo.counts.commands_of_misses += int(answer["issued"][-1].sum())
             memo.put(key, found)
     begin, period = found["period"].tolist()
     return Chain(
