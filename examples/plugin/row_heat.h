@@ -13,4 +13,5 @@ class RowHeat : public moeram::plugin::Component {
 
  private:
   std::vector<std::int64_t> activations_;  // by bank
+  std::int64_t in_lock_step_ = 0;          // of several banks together, which name none
 };

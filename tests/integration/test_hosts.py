@@ -89,7 +89,7 @@ def test_the_example_plugin(plugin, repository, simulate, tmp_path):
     assert controller["RowPolicy"]["closed"] > 10
     banks = [tuple(line.split(", ")[2:6]) for line in commands.splitlines() if line.split(", ")[1] == "ACT"]
     heat = controller["ControllerPlugin"][0]
-    assert heat["impl"] == "RowHeat" and heat["activations"] == len(banks)
+    assert heat["impl"] == "RowHeat" and heat["activations"] == len(banks) and heat["activations_in_lock_step"] == 0
     assert heat["activations_of_hottest_bank"] == max(banks.count(bank) for bank in set(banks))
     assert heat["activations_per_bank"] == len(banks) / 32
 
@@ -112,7 +112,7 @@ MemorySystem:
 """
     (controller,) = yaml.safe_load(simulate(config, "--lists").stdout)["MemorySystem"]["Controller"]
     assert (controller["num_ACT_commands"], controller["num_ACTAB_commands"]) == (2, 1)
-    expected = {"impl": "RowHeat", "activations": 2, "activations_of_hottest_bank": 1, "activations_per_bank": pytest.approx(2 / 48)}
+    expected = {"impl": "RowHeat", "activations": 2, "activations_in_lock_step": 1, "activations_of_hottest_bank": 1, "activations_per_bank": pytest.approx(2 / 48)}
     assert controller["ControllerPlugin"] == [expected]
     refused = simulate(config.replace("impl: RowHeat,", "impl: RowHeat, heat: 3,"), ok=False).stderr
     assert "heat" in refused

@@ -7,7 +7,7 @@ level" the preceding commands of each node stand sorted, and a binary search fin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def check_trace(trace: CommandTrace, book: Rulebook) -> CommandReport:
     """Check commands that are in memory already."""
     first: Violation | None = None
     counts: dict[str, int] = {}
-    for rule, positions, others, missing in _broken(trace, book):
+    for rule, positions, others, missing in _broken(_in_lock_step(trace, book), book):
         if not len(positions):
             continue
         counts[rule] = counts.get(rule, 0) + len(np.unique(positions))
@@ -80,6 +80,17 @@ def check_trace(trace: CommandTrace, book: Rulebook) -> CommandReport:
         if first is None or (found.position, -found.missing) < (first.position, -first.missing):
             first = found
     return CommandReport(trace=trace, first=first, counts=counts)
+
+
+def _in_lock_step(trace: CommandTrace, book: Rulebook) -> CommandTrace:
+    """Return the trace with a wildcard in place of every entry that a command's banks in lock step do not share."""
+    if not any(command.spans for command in book.commands.values()):
+        return trace
+    address = trace.address.copy()
+    for number, name in enumerate(trace.names):
+        for level in book.commands[name].spans:
+            address[trace.command == number, level] = -1
+    return replace(trace, address=address)
 
 
 def _broken(trace: CommandTrace, book: Rulebook) -> Iterator[tuple[str, _Positions, _Positions, _Positions]]:
@@ -164,9 +175,11 @@ def _beside(at: _Positions, count: int, stride: int) -> Iterator[_Positions]:
 
 
 def _bus(trace: CommandTrace, book: Rulebook) -> Iterator[tuple]:
-    buses = sorted({command.bus for command in book.commands.values()})
+    buses = sorted({command.bus for command in book.commands.values()})  # "none": a command that goes on no bus
     of_command = np.array([buses.index(book.commands[name].bus) for name in trace.names])
     for number, bus in enumerate(buses):
+        if bus == "none":
+            continue
         chosen = np.flatnonzero(of_command[trace.command] == number)
         chosen = chosen[np.argsort(trace.address[chosen, 0], kind="stable")]
         same = (np.diff(trace.cycles[chosen]) == 0) & (np.diff(trace.address[chosen, 0]) == 0)

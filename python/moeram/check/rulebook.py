@@ -6,16 +6,29 @@ here or in the checker that uses it comes from the device model that produced th
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from moeram.errors import ConfigError
 from moeram.hardware.cycle import load_core
-from moeram.options import config_path, load_yaml
+from moeram.options import load_config, load_yaml
+from moeram.options.tree import Tree, overlay
 
-_EFFECTS = {"open_row": "open", "open_row_in_all_banks": "open", "finish_opening": "open", "half_open": "half"}
+_EFFECTS = {
+    "open_row": "open",
+    "open_row_in_all_banks": "open",
+    "open_row_in_span": "open",
+    "finish_opening": "open",
+    "half_open": "half",
+}
+_WITHOUT_FAULTS = "traces of it are checked by a configuration with DRAM.faults: none (--config)"
+_OF_DEVICES = ("commands", "timing", "behaviour")
+_SIMULATORS_NAMES = {("PIMDRAM", "HBM3-PIM"): "HBM3@attacc", ("AiMDRAM", "GDDR6"): "GDDR6@aim"}
 _CLOCK_EFFECTS = ("keep_in_step", "extend_in_step")
 
 
@@ -37,6 +50,7 @@ class Command:
 
     reach: level of the node whose banks the effect takes; same_number: only those of the addressed bank number.
     stride: the command starts only in each stride-th tick, the first of all included.
+    spans: positions of the levels whose nodes all take part in lock step, whatever the address says there.
     """
 
     scope: int
@@ -48,6 +62,7 @@ class Command:
     same_number: bool = False
     bus: str = "command"
     stride: int = 1
+    spans: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +107,8 @@ def rulebook(
         ConfigError: an unknown standard, preset, size or timing.
     """
     data = standard_data(standard)
+    if "faults" in data:
+        raise ConfigError(f"{standard}: its simulator's faults break the rules; {_WITHOUT_FAULTS}")
     facts = load_core().resolve(
         standard,
         organization=organization or only_preset(data, "organization", standard),
@@ -106,16 +123,58 @@ def rulebook_of_config(path: Path) -> Rulebook:
     """Return the rules of the device that a configuration of moeram-sim or Ramulator 2.0 describes."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
+    system = _memory_system(path)
+    if system.get("impl") in ("PIMDRAM", "AiMDRAM"):
+        return _computing(path, system)
     facts = load_core().resolve_config(str(path))
     return _book(facts, standard_data(facts["standard"]))
 
 
 def standard_data(name_or_path: str) -> dict[str, Any]:
-    """Return the data file of a standard as plain dicts and lists."""
+    """Return the data file of a standard, laid over those that it extends, as plain dicts and lists."""
     if name_or_path.endswith((".yaml", ".yml")):
-        return load_yaml(config_path("standards", name_or_path)).value
+        return load_config("standards", name_or_path).value
     name = load_core().standard_presets(name_or_path)["standard"]
-    return load_yaml(config_path("standards", name)).value
+    return load_config("standards", name).value
+
+
+def _memory_system(path: Path) -> dict[str, Any]:
+    try:
+        system = load_yaml(path).value["MemorySystem"]
+    except (TypeError, KeyError):
+        return {}
+    return system if isinstance(system, dict) else {}
+
+
+def _computing(path: Path, system: Mapping[str, Any]) -> Rulebook:
+    """A memory that computes, without the faults of its simulator: each is undone by a file that extends the one before."""
+    dram = system.get("DRAM")
+    if not isinstance(dram, dict) or not isinstance(dram.get("impl"), str):
+        raise ConfigError(f"{path}: MemorySystem.DRAM.impl: the name or file of a standard is expected")
+    name = _SIMULATORS_NAMES.get((system["impl"], dram["impl"]), dram["impl"])
+    if name.endswith((".yaml", ".yml")):
+        name = str(Path(name).resolve())
+    data = standard_data(name)
+    if "faults" in data and dram.get("faults") != "none":
+        raise ConfigError(
+            f"{path}: MemorySystem.DRAM: the faults of {name}'s simulator break the rules; {_WITHOUT_FAULTS}"
+        )
+    with tempfile.TemporaryDirectory(prefix="moeram-rules-") as folder:
+        for number, fault in enumerate(data.get("faults", {}).values()):
+            without = {key: part for key, part in fault["without"].items() if key in _OF_DEVICES}
+            if not without:
+                continue
+            data = overlay(Tree(value=data, origins={}), Tree(value=without, origins={})).value
+            file = Path(folder) / f"{number}.yaml"
+            file.write_text(yaml.safe_dump({"extends": name, **without}))
+            name = str(file)
+        config = Path(folder) / "config.yaml"
+        config.write_text(yaml.safe_dump({"MemorySystem": {"DRAM": {**dram, "impl": name}}}))
+        try:
+            facts = load_core().resolve_config(str(config))
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(config), str(path))) from None
+    return _book(facts, data)
 
 
 def only_preset(data: Mapping[str, Any], kind: str, standard: str) -> str:
@@ -161,15 +220,17 @@ def _commands(levels: tuple[str, ...], facts: Mapping[str, Any], data: Mapping[s
     commands = {}
     for name, entry in facts["commands"].items():
         action, reach = effects.get(name, ("", 0))
+        spans = tuple(levels.index(level) for level in data["commands"][name].get("spans", ()))
         commands[name] = Command(
             scope=min(levels.index(entry["scope"]), bank_level),
             accessing=entry["accessing"],
             refreshing=entry["refreshing"],
             internal=name in internal,
             effect=_EFFECTS.get(action, "close" if action else ""),
-            reach=reach,
+            reach=bank_level if spans else reach,
             same_number="same_banks" in action,
             bus=entry["bus"],
             stride=facts["ticks_per_cycle"] if entry["whole_cycle"] else 1,
+            spans=spans,
         )
     return commands
