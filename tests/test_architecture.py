@@ -14,7 +14,7 @@ ENGINE = REPOSITORY / "cpp" / "moeram"
 
 PYTHON_ROOMS = (
     "errors", "files", "units", "options", "model", "routing", "hardware", "pim", "placement", "schedule", "serving", "metrics", "report",
-    "experiment", "runs", "export", "repro", "check", "cli",
+    "experiment", "runs", "export", "repro", "check", "cli", "__main__",
 )  # fmt: skip
 # Rooms with the same number may not see each other.
 CPP_ROOMS = {

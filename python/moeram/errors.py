@@ -15,7 +15,7 @@ class ConfigError(MoeramError):
 
 
 class PolicyError(ConfigError):
-    """A placement policy of an outside package fails, or its plan breaks a rule."""
+    """A policy of an outside package fails, or its plan breaks a rule."""
 
 
 class TraceError(MoeramError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,3 +79,24 @@ def fake_core(monkeypatch):
     monkeypatch.setattr("moeram.hardware.cycle.engine_version", lambda: "fake")
     monkeypatch.setattr("moeram.hardware.cycle.run_with_memo", lambda work, simulate, memo, **_: simulate(work))
     return core
+
+
+@pytest.fixture
+def install_package(tmp_path, monkeypatch):
+    """Make a distribution of one module with the given entry points, as pip would leave it; returns the module's file."""
+
+    def make(name, source, entry_points):
+        folder = tmp_path / name
+        info = folder / f"{name}-1.5.dist-info"
+        info.mkdir(parents=True)
+        (folder / f"{name}.py").write_text(source)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        monkeypatch.syspath_prepend(str(folder))
+        made.append(name)
+        return folder / f"{name}.py"
+
+    made: list[str] = []
+    yield make
+    for name in made:
+        sys.modules.pop(name, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -86,3 +88,8 @@ def test_an_engine_that_loses_rows_leaves_nothing(fake_core, tmp_path):
 def test_version_and_help():
     assert moeram_command("--version").stdout == f"moeram {moeram.__version__}\n"
     assert "run" in moeram_command("--help").stdout
+
+
+def test_the_module_is_the_command_line():
+    answer = subprocess.run([sys.executable, "-m", "moeram", "--version"], capture_output=True, text=True, check=True)
+    assert answer.stdout == CliRunner().invoke(app, ["--version"]).output

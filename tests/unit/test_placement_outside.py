@@ -45,17 +45,9 @@ a_number = 7
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Make a distribution with the given entry points, as pip would leave it."""
-
+def install(install_package):
     def make(name, rows="", parts="", source=SOURCE):
-        folder = tmp_path / name
-        info = folder / f"{name}-1.5.dist-info"
-        info.mkdir(parents=True)
-        (folder / f"{name}.py").write_text(source)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
-        (info / "entry_points.txt").write_text(f"[moeram.placement]\n{rows}\n[moeram.placement.parts]\n{parts}\n")
-        monkeypatch.syspath_prepend(str(folder))
+        install_package(name, source, f"[moeram.placement]\n{rows}\n[moeram.placement.parts]\n{parts}\n")
 
     return make
 

@@ -132,6 +132,8 @@ def _show(result: runs.SweepResult, joined: Table, columns: Sequence[str], *, wh
         console.print(f"fidelity: {', '.join(labels)}", highlight=False)
     if rest > 0:
         console.print(f"{rest} more rows: --export FILE.csv", highlight=False, soft_wrap=True)
+    for note in result.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     points = f"{len(result.outcomes)} points: {result.found} found, {result.failed} failed"
     console.print(
         f"{points}, {result.wall_time_s:.1f} s; store: {result.store.folder}", highlight=False, soft_wrap=True

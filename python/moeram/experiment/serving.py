@@ -40,9 +40,9 @@ from moeram.metrics.serving import (
     utilisation_table,
 )
 from moeram.model import MoEModel
-from moeram.placement import PlacementInput, place_rows, row_budget
+from moeram.placement import PlacementInput, name_clashes, place_rows, row_budget
 from moeram.routing import RoutingSource
-from moeram.schedule import make_schedule
+from moeram.schedule import make_schedule, schedule_clashes
 from moeram.serving import Requests, ServingRecord, StepPricer, check_room, poisson_requests, read_requests, serve
 from moeram.serving.pricing import FewestExperts, GpuPimPricer, GpuPricer, NearMemoryPricer, RoutedTokens
 from moeram.serving.pricing.gpu_pim import check_layouts
@@ -339,4 +339,4 @@ def _notes(system: ServingSystem, requests: Requests) -> tuple[str, ...]:
         notes.append(f"{wrong:.1%} of the requests are taken for another topic by batching and placement")
     if not system.in_paper:
         notes.append(f"{system.name} is not a published system: {system.description}")
-    return tuple(notes)
+    return (*notes, *name_clashes(), *schedule_clashes())

@@ -1,4 +1,4 @@
-"""Policies of outside packages, found by entry point: groups `moeram.placement` (rows), `moeram.placement.parts` (parts)."""
+"""Policies of outside packages, found by entry point: groups `moeram.placement` (rows), `moeram.placement.parts`, `moeram.schedule`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from moeram.errors import ConfigError, MoeramError, PolicyError, did_you_mean
+from moeram.placement.code import module_sha256
 
 Policy = TypeVar("Policy")
 Plan = TypeVar("Plan")
@@ -28,30 +29,30 @@ def find_policy(name: str, shipped: Mapping[str, Policy], group: str) -> Policy:
         return shipped[name]
     outside = _announced(name, group)
     if len(outside) > 1:
-        raise PolicyError(f"placement {name!r}: {_origin(outside[0])} and {_origin(outside[1])} take the same name")
+        raise PolicyError(f"{_kind(group)} {name!r}: {_origin(outside[0])} and {_origin(outside[1])} take the same name")
     if not outside:
-        raise ConfigError(f"no placement {name!r}{did_you_mean(name, policy_names(shipped, group))}")
+        raise ConfigError(f"no {_kind(group)} {name!r}{did_you_mean(name, policy_names(shipped, group))}")
     return _load(outside[0])
 
 
 def clashes(shipped: Mapping[str, Policy], group: str) -> tuple[str, ...]:
     """One sentence for each outside policy that is left out because its name is one of moeram's own."""
     return tuple(
-        f"placement {name!r} of {_origin(point)} is left out: the name is one of moeram's own"
+        f"{_kind(group)} {name!r} of {_origin(point)} is left out: the name is one of moeram's own"
         for name in shipped
         for point in _announced(name, group)
     )
 
 
-def call_outside(name: str, group: str, place: Callable[[], Plan]) -> Plan:
-    """Return what `place` makes with the outside policy `name`; whatever goes wrong there is one PolicyError."""
+def call_outside(name: str, group: str, place: Callable[[], Plan], failed: str = "failed") -> Plan:
+    """Return what `place` makes with the outside policy `name`; whatever goes wrong there is one PolicyError, which says that it `failed`."""
     try:
         return place()
     except (Exception, SystemExit) as error:  # an outside function may fail in any way
         if isinstance(error, PolicyError):
             raise
         raise PolicyError(
-            f"placement {name!r} of {_origin(_announced(name, group)[0])} failed: {_cause(error)}"
+            f"{_kind(group)} {name!r} of {_origin(_announced(name, group)[0])} {failed}: {_cause(error)}"
         ) from error
 
 
@@ -59,6 +60,21 @@ def policy_names(shipped: Mapping[str, Policy], group: str) -> tuple[str, ...]:
     """Names of all policies, shipped ones first; nothing is loaded."""
     outside = sorted({point.name for point in _points(group)} - set(shipped))
     return (*shipped, *outside)
+
+
+def outside_code(name: str, shipped: Mapping[str, Policy], group: str) -> dict[str, str | None] | None:
+    """Return what decides an outside policy's results: package, version and a SHA-256 (hex) of its code; None for one of moeram's own.
+
+    The hash is None where the code that runs cannot be told: it is not in readable files, or those have changed since this process first
+    asked, and may have been loaded before.
+    """
+    if name in shipped:
+        return None
+    points = _announced(name, group)
+    if not points:
+        raise ConfigError(f"no {_kind(group)} {name!r}{did_you_mean(name, policy_names(shipped, group))}")
+    point = points[0]
+    return {"policy": name, "from": point.value, "package": _origin(point), "code_sha256": module_sha256(point.module)}
 
 
 def _points(group: str) -> tuple[EntryPoint, ...]:
@@ -78,15 +94,22 @@ def _announced(name: str, group: str) -> list[EntryPoint]:
 
 
 def _load(point: EntryPoint) -> Any:
+    # What is loaded must be known before it can change.
+    module_sha256(point.module)
     try:
         policy = point.load()
     except (Exception, SystemExit) as error:  # an outside module may fail in any way
         raise PolicyError(
-            f"placement {point.name!r} of {_origin(point)} cannot be loaded from {point.value!r}: {_cause(error)}"
+            f"{_kind(point.group)} {point.name!r} of {_origin(point)} cannot be loaded from {point.value!r}: {_cause(error)}"
         ) from error
     if not callable(policy):
-        raise PolicyError(f"placement {point.name!r} of {_origin(point)}: {point.value!r} is no function")
+        what = "class" if _kind(point.group) == "schedule" else "function"
+        raise PolicyError(f"{_kind(point.group)} {point.name!r} of {_origin(point)}: {point.value!r} is no {what}")
     return policy
+
+
+def _kind(group: str) -> str:
+    return "schedule" if group == "moeram.schedule" else "placement"
 
 
 def _origin(point: EntryPoint) -> str:

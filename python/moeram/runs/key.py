@@ -9,12 +9,16 @@ from typing import Any
 
 from moeram.errors import TraceError
 from moeram.experiment import Experiment, ServingExperiment
+from moeram.placement import POLICIES, ROW_GROUP
+from moeram.placement.outside import outside_code
+from moeram.schedule import GROUP as SCHEDULE_GROUP
+from moeram.schedule import POLICIES as SCHEDULES
 
 _BLOCK_BYTES = 1 << 20
 
 
 def run_key(experiment: Experiment | ServingExperiment, version: str) -> str:
-    """Return the SHA-256 (hex) of the resolved options, model, machines, input files and the program's version.
+    """Return the SHA-256 (hex) of the resolved options, model, machines, input files, outside policies' code and the program's version.
 
     Places of files do not count, their contents do; neither do the number of threads and the kernel memo,
     which never change a result.
@@ -24,7 +28,18 @@ def run_key(experiment: Experiment | ServingExperiment, version: str) -> str:
     for indifferent in ("threads", "kernel_memo"):
         resolved.pop(indifferent, None)
     machines = _with_contents(experiment.machines(), digests)
-    return digest({**resolved, **machines, "inputs": list(digests.values()), "version": version})
+    outside = outside_policies(experiment)
+    return digest({**resolved, **machines, "inputs": list(digests.values()), "outside": outside, "version": version})
+
+
+def outside_policies(experiment: Experiment | ServingExperiment) -> list[dict[str, str | None]]:
+    """Return what decides the results of each outside policy that an experiment names, see `outside_code`."""
+    if isinstance(experiment, ServingExperiment):
+        named = [(experiment.schedule.policy, SCHEDULES, SCHEDULE_GROUP), (experiment.placement.policy, POLICIES, ROW_GROUP)]
+    else:
+        named = [(name, POLICIES, ROW_GROUP) for name in experiment.placements]
+    found = (outside_code(name, shipped, group) for name, shipped, group in named)
+    return [one for one in found if one is not None]
 
 
 def _with_contents(value: Any, digests: dict[str, list[str]]) -> Any:

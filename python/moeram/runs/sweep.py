@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from moeram.errors import ConfigError, MoeramError
-from moeram.experiment import ServingExperiment, run, run_serving
+from moeram.experiment import Experiment, ServingExperiment, run, run_serving
 from moeram.files import whole_file
 from moeram.metrics import Table
 from moeram.options import dump_yaml
 from moeram.runs.joined import check_choice, check_result, joined_table
-from moeram.runs.key import run_key
+from moeram.runs.key import outside_policies, run_key
 from moeram.runs.points import Point, Sweep, points_of
 from moeram.runs.results import ResultStore
 from moeram.runs.workers import Died, work_through
@@ -29,11 +29,12 @@ SweepProgress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a point: its key, or an error; found: it was in the store already."""
+    """What became of a point: its key, or an error; found: it was in the store already; note: why it was not looked for there."""
 
     key: str | None = None
     error: str = ""
     found: bool = False
+    note: str = ""
     wall_time_s: float = 0.0
 
 
@@ -56,6 +57,11 @@ class SweepResult:
     def found(self) -> int:
         """Points that were in the store already."""
         return sum(outcome.found for outcome in self.outcomes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why points were computed again although their results may be in the store, each reason once."""
+        return tuple(dict.fromkeys(outcome.note for outcome in self.outcomes if outcome.note))
 
     def table(self, name: str | None = None) -> Table:
         """Return one table of all points, see `joined_table`."""
@@ -133,7 +139,8 @@ def run_point(task: tuple[str, Point, str]) -> Outcome:
     try:
         experiment = point.load().model_copy(update={"threads": 1})
         key, store = run_key(experiment, version), _store(folder)
-        if store.find(key):
+        note = _not_looked_for(experiment)
+        if not note and store.find(key):
             return Outcome(key=key, found=True, wall_time_s=time.perf_counter() - begin)
         record = run_serving(experiment) if isinstance(experiment, ServingExperiment) else run(experiment)
         about = {
@@ -147,7 +154,13 @@ def run_point(task: tuple[str, Point, str]) -> Outcome:
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = f"fault in moeram, {Path(where.filename).name}:{where.lineno}: {type(error).__name__}: {error}"
         return Outcome(error=text, wall_time_s=time.perf_counter() - begin)
-    return Outcome(key=key, wall_time_s=time.perf_counter() - begin)
+    return Outcome(key=key, note=note, wall_time_s=time.perf_counter() - begin)
+
+
+def _not_looked_for(experiment: Experiment | ServingExperiment) -> str:
+    unknown = [one for one in outside_policies(experiment) if one["code_sha256"] is None]
+    names = ", ".join(f"{one['policy']!r} of {one['package']}" for one in unknown)
+    return f"computed anew: the code of {names} cannot be read, or has changed in this process" if unknown else ""
 
 
 @lru_cache(maxsize=4)

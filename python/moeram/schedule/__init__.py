@@ -11,16 +11,16 @@ from typing import Any
 
 from moeram.errors import ConfigError
 from moeram.options import Options, build, tree_of
-from moeram.placement.outside import find_policy, policy_names
+from moeram.placement.outside import clashes, find_policy, policy_names
 from moeram.schedule.duplex import Duplex
 from moeram.schedule.fixed import AllExperts, AttAcc, GpuOnly, NoExperts
 from moeram.schedule.oracle import Oracle, OracleOptions
+from moeram.schedule.outside import GROUP, OutsideSchedule
 from moeram.schedule.papi import Papi, PapiOptions
 from moeram.schedule.pimoe import Pimoe, PimoeOptions
 from moeram.schedule.policy import ExpertCosts, Observation, Plan, SchedulePolicy, gpu_ps, objective_ps
 from moeram.schedule.sieve import Sieve, SieveOptions
 
-GROUP = "moeram.schedule"
 POLICIES: dict[str, Any] = {
     policy.name: policy for policy in (GpuOnly, NoExperts, AllExperts, AttAcc, Duplex, Papi, Pimoe, Sieve, Oracle)
 }
@@ -32,13 +32,19 @@ _OPTIONS: dict[Any, type[Options]] = {
 }
 
 __all__ = [
-    "POLICIES", "ExpertCosts", "Observation", "Plan", "SchedulePolicy", "gpu_ps", "make_schedule", "objective_ps", "schedule_names",
+    "GROUP", "POLICIES", "ExpertCosts", "Observation", "Plan", "SchedulePolicy", "gpu_ps", "make_schedule", "objective_ps",
+    "schedule_clashes", "schedule_names",
 ]  # fmt: skip
 
 
 def schedule_names() -> tuple[str, ...]:
     """Return the names of all policies, shipped ones first."""
     return policy_names(POLICIES, GROUP)
+
+
+def schedule_clashes() -> tuple[str, ...]:
+    """Sentences on outside policies that take a name of moeram's own; those are left out."""
+    return clashes(POLICIES, GROUP)
 
 
 def make_schedule(name: str, options: Mapping[str, Any] | None = None) -> SchedulePolicy:
@@ -49,11 +55,14 @@ def make_schedule(name: str, options: Mapping[str, Any] | None = None) -> Schedu
 
     Raises:
         ConfigError: unknown policy (names the nearest), or options that it does not have.
+        PolicyError: an outside policy cannot be loaded or made; later, whatever goes wrong in it (`OutsideSchedule`).
     """
     policy = find_policy(name, POLICIES, GROUP)
     given = dict(options or {})
-    if policy in _OPTIONS:
+    if name in POLICIES and policy in _OPTIONS:
         return policy(build(_OPTIONS[policy], tree_of(given, f"schedule {name}"))) if given else policy()
-    if given and name in POLICIES:
+    if name not in POLICIES:
+        return OutsideSchedule(name, policy, given)
+    if given:
         raise ConfigError(f"schedule {name!r} has no options, given {', '.join(sorted(given))}")
-    return policy(**given)
+    return policy()
