@@ -54,6 +54,22 @@ def test_a_packed_trace_gives_the_same(case, tmp_path):
         assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "packed" / name).read_bytes()
 
 
+def test_a_folder_of_cases_runs_each(case, tmp_path):
+    """A line for each; one that is wrong is said and stops no other."""
+    cases = tmp_path / "cases"
+    shutil.copytree(case, cases / "good")
+    shutil.copytree(case, cases / "also_good")
+    result = golden(cases, "-o", tmp_path / "out")
+    assert result.exit_code == 0 and result.stdout.splitlines() == ["also_good: done", "good: done", "2 of 2 cases ran"]
+    assert (tmp_path / "out" / "good" / "stats.yaml").read_bytes() == (tmp_path / "out" / "also_good" / "stats.yaml").read_bytes()
+    (cases / "also_good" / "config.yaml").write_text("MemorySystem: {impl: SomeDRAM}\n")
+    result = golden(cases, "-o", tmp_path / "again")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 1 and lines[0].startswith("also_good: FAILED: ") and "'SomeDRAM'" in lines[0]
+    assert lines[1:] == ["good: done", "1 of 2 cases ran"]
+    assert not (tmp_path / "again" / "also_good").exists() and (tmp_path / "again" / "good" / "stats.yaml").is_file()
+
+
 def test_bad_cases_leave_nothing(case, tmp_path):
     out = tmp_path / "out"
     (case / "mixed.trace").write_text("LD 0x40\nLD  0x80\n")

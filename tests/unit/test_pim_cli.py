@@ -60,6 +60,10 @@ def test_a_lowered_program_is_a_trace(tmp_path):
         (["kernels", "HBM3@attack"], "no config named 'HBM3@attack'; did you mean 'HBM3@attacc'"),
         (["kernels", "DDR4@2.0"], "has no section 'instructions'"),
         (["lower", "HBM3@sieve", "gemv", "-p", "outputs=4", "-p", "inputs=4", "-o", "no/such/folder"], "cannot be written"),
+        (
+            ["run", "HBM3@sieve", "gemv", "-p", "outputs=64", "-p", "inputs=64", "-p", "parts=7", "-p", "org.channel=4"],
+            "programs.gemv.needs: parts <= channel is needed; channel is 4, parts is 7",
+        ),
     ],
 )
 def test_mistakes_are_one_message(words, message):

@@ -2,7 +2,7 @@
 
 from moeram.check.commands import CommandReport, Violation, check_commands
 from moeram.check.device import DeviceReport, Line, check_device, preset_pairs
-from moeram.check.golden import run_case
+from moeram.check.golden import cases_in, run_case
 from moeram.check.parity import Parity, compare_folders, compare_with_ramulator
 from moeram.check.rulebook import Rulebook, rulebook, rulebook_of_config
 
@@ -13,6 +13,7 @@ __all__ = [
     "Parity",
     "Rulebook",
     "Violation",
+    "cases_in",
     "check_commands",
     "check_device",
     "compare_folders",

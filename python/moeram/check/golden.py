@@ -23,6 +23,13 @@ from moeram.hardware.cycle import load_core
 CONFIG = "config.yaml"
 
 
+def cases_in(folder: Path) -> list[Path]:
+    """Return the case folders directly in a folder that is none itself, by name."""
+    if (folder / CONFIG).exists() or not folder.is_dir():
+        return []
+    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+
+
 def run_case(case: Path, out: Path) -> list[str]:
     """Run the case in `case` and write its results to `out`; return the engine's warnings.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from moeram import check
-from moeram.errors import ConfigError, did_you_mean
+from moeram.errors import ConfigError, MoeramError, did_you_mean
 
 app = typer.Typer(no_args_is_help=True, help="Check the engine against references, rules and closed forms.")
 
@@ -20,12 +20,28 @@ def main_options() -> None:
 
 @app.command()
 def golden(
-    case: Annotated[Path, typer.Argument(metavar="CASE_DIR", help="Folder of a reference case; it stays as it is.")],
+    case: Annotated[
+        Path, typer.Argument(metavar="CASE_DIR", help="Folder of a reference case, or of several; it stays as it is.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT_DIR", help="Folder for the results.")],
 ) -> None:
-    """Run one reference case in a scratch folder and leave what its comparison tool reads in OUT_DIR."""
-    for warning in check.run_case(case, output):
-        typer.echo(f"warning: {warning}", err=True)
+    """Run a reference case, or each in a folder of them, and leave what the comparison tool reads in OUT_DIR (OUT_DIR/CASE)."""
+    several = check.cases_in(case)
+    if not several:
+        for warning in check.run_case(case, output):
+            typer.echo(f"warning: {warning}", err=True)
+        return
+    failed = 0
+    for one in several:
+        try:
+            warnings = check.run_case(one, output / one.name)
+            typer.echo(f"{one.name}: done" + (f", {len(warnings)} warnings" if warnings else ""))
+        except MoeramError as error:
+            failed += 1
+            typer.echo(f"{one.name}: FAILED: {' '.join(str(error).split())}")
+    typer.echo(f"{len(several) - failed} of {len(several)} cases ran")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

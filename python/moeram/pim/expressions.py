@@ -56,6 +56,11 @@ def _compiled(text: str) -> tuple[CodeType, frozenset[str]]:
     return compile(tree, "<program>", "eval"), names
 
 
+def names_in(expression: str | int) -> frozenset[str]:
+    """Return the names that an expression uses, functions left out."""
+    return frozenset() if isinstance(expression, int) else _compiled(expression)[1]
+
+
 def evaluate(expression: str | int, names: Names) -> Any:
     """Return the value of an expression: an int, or an array where a name is one.
 

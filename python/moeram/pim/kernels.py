@@ -15,7 +15,7 @@ from moeram.hardware.program_runs import check_program
 from moeram.options import dotted
 from moeram.options.tree import Key
 from moeram.pim.design import PimDesign
-from moeram.pim.expressions import Names, evaluate
+from moeram.pim.expressions import Names, evaluate, names_in
 from moeram.pim.instructions import address_of
 from moeram.pim.programs import Program, Step, load_programs
 
@@ -82,6 +82,7 @@ def lower_kernel(design: PimDesign, name: str, shape: Mapping[str, int], *, firs
     program = programs[name]
     names = _sizes(design, program, shape, f"{design.standard}: programs.{name}") | {"first_row": first_row}
     key: Key = ("programs", name)
+    _check_needs(design, program, names, key)
     _let(design, names, program.let, key)
     rows = first_row
     for operand, placement in program.placed.items():
@@ -146,6 +147,13 @@ def _sizes(design: PimDesign, program: Program, shape: Mapping[str, int], where:
             raise ConfigError(f"{where}: {size!r} is the name of a level or of a time; another is needed")
         sizes[size] = value
     return sizes
+
+
+def _check_needs(design: PimDesign, program: Program, names: Names, key: Key) -> None:
+    for condition in program.needs:
+        if not evaluate_at(design, (*key, "needs"), condition, names):
+            sizes = ", ".join(f"{size} is {names[size]}" for size in sorted(names_in(condition)))
+            raise _located(design, (*key, "needs"), ConfigError(f"{condition} is needed; {sizes}"))
 
 
 def _let(design: PimDesign, names: Names, formulas: Mapping[str, str | int], key: Key) -> None:

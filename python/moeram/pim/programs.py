@@ -66,10 +66,11 @@ class Program(Options):
     """How one kernel is lowered. shape: its sizes; a number is a default. operands: what the host holds. results: what it gets.
 
     computes: what to hold the results against (`reference`). work: multiplications of the kernel. left_in_rows: those of `placed` that
-    are results.
+    are results. needs: what must hold of the sizes, such as `parts <= channel`.
     """
 
     shape: dict[str, int | None]
+    needs: tuple[Expression, ...] = ()
     let: dict[str, Expression] = Field(default_factory=dict)
     operands: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     results: dict[str, tuple[str, ...]] = Field(default_factory=dict)
