@@ -285,7 +285,10 @@ ONE = ["--requests", "1", "--context", "100"]
         (["--step-ms", "0", "--peak-gb-per-s", "1"], "--step-ms: given 0, allowed: more than 0"),
         (["--step-ms", "1", "--peak-gb-per-s", "-1"], "--peak-gb-per-s: given -1"),
         (["--distinct", "nan"], "--distinct: given nan"),
-        (["--distinct", "9"], "allowed: 0 to 8"),
+        (["--distinct", "9"], "allowed: 2 to 2"),
+        (["--distinct", "1"], "distinct_experts: given 1, allowed: 2 to 2"),
+        (["--distinct", "1", "--requests", "3"], "allowed: 2 to 6, which 3 requests with top 2 can use"),
+        (["--distinct", "8.5", "--requests", "30"], "allowed: 2 to 8"),
         (["--csv", "b.png"], "b.png: given '.png', allowed: a file that ends with .csv"),
     ],
 )

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from moeram.cli.main import app
 from moeram.errors import ConfigError
-from moeram.runs import read_sweep, run_key, run_sweep
+from moeram.runs import read_sweep, run_key, run_sweep, shown
 from moeram.runs.points import kind_and_name, points_of
 
 
@@ -146,3 +146,10 @@ def test_what_a_sweep_is_to_write_is_checked_before_its_first_point(tmp_path, mo
     answer = CliRunner().invoke(app, ["sweep", "qwen3_sieve", *swept, *arguments, "--workers", "1"])
     assert answer.exit_code == 2 and message in answer.output, answer.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_point_keep_their_names_beside_chosen_columns(tmp_path):
+    sweep = read_sweep("qwen3_sieve", ["seed=0,1"], ["requests.count=2", "requests.output_tokens=2"])
+    result = run_sweep(sweep, tmp_path / "out", "1", workers=1)
+    assert list(shown(result, result.table("latencies"), ["mean_ms"]).columns) == ["seed", "latency", "mean_ms"]
+    assert list(shown(result, result.table("throughput"), ["tokens_per_s"]).columns) == ["seed", "tokens_per_s"]

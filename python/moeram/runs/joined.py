@@ -75,11 +75,11 @@ def _table_of(sweep: Sweep, table: str | None) -> str:
 def shown(result: SweepResult, joined: Table, columns: Sequence[str] = ()) -> Table:
     """Return a joined table for the terminal: keys that vary, then the wanted columns, or all with the most telling ones first.
 
-    Errors, shortened, follow the keys where there are any.
+    Errors, shortened, follow the keys where there are any. What tells the rows of one point apart stands before wanted columns.
     """
     keys = [key for key in result.sweep.keys if len(set(map(str, joined[key].tolist()))) > 1]
     titles = _titles(joined.name, _FIRST.get(joined.name, ()), result.sweep.keys)
-    first = columns or [*titles.values(), *(name for name in joined.columns if name not in (*result.sweep.keys, "error"))]
+    first = [*_labels(result, joined), *columns] if columns else [*titles.values(), *(name for name in joined.columns if name not in (*result.sweep.keys, "error"))]
     names = dict.fromkeys([*keys, *(["error"] if result.failed else []), *(name for name in first if name in joined.columns)])
     if not result.failed:
         names.pop("error", None)
@@ -87,6 +87,14 @@ def shown(result: SweepResult, joined: Table, columns: Sequence[str] = ()) -> Ta
     if result.failed:
         values["error"] = np.asarray([_shortened(text) for text in joined["error"].tolist()])
     return Table(joined.name, values, joined.units)
+
+
+def _labels(result: SweepResult, joined: Table) -> list[str]:
+    """Columns of words that differ between rows, where points have several."""
+    if len(joined) <= len(result.outcomes):
+        return []
+    words = {name: set(map(str, joined[name].tolist())) for name in joined.columns if joined[name].dtype.kind in "UO"}
+    return [name for name, found in words.items() if len(found) > 1 and name not in (*result.sweep.keys, "error", "fidelity")]
 
 
 def _shortened(text: str) -> str:

@@ -103,6 +103,11 @@ def batch_table(
     """
     if distinct_experts is not None and not model.moe_layers:
         raise ConfigError(f"distinct_experts: given {distinct_experts:g}, but {model.name} has no routed experts; leave it out")
+    least, most = model.top_k, min(model.experts, requests * model.top_k)
+    if distinct_experts is not None and not least <= distinct_experts <= most:
+        raise ConfigError(
+            f"distinct_experts: given {distinct_experts:g}, allowed: {least} to {most}, which {requests} requests with top {least} can use"
+        )
     distinct = uniform_distinct_experts(model, requests) if distinct_experts is None else distinct_experts
     weights, cache = activated_bytes(model, distinct), cache_bytes(model, [context_tokens] * requests)
     row: dict[str, float | str] = {
