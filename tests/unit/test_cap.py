@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from moeram.cli.main import app
 from moeram.errors import ConfigError, EngineError
+from moeram.experiment import load_serving, run_serving
 from moeram.metrics.cap import (
     CostOptions,
     activated_bytes,
@@ -306,3 +307,15 @@ def test_a_dense_model_has_no_distinct_experts():
 def test_a_radar_is_drawn_as_png_only(tmp_path):
     answer = CliRunner().invoke(app, ["cap", "radar", str(tmp_path / "none.yaml"), "--figure", str(tmp_path / "r.svg")])
     assert answer.exit_code == 2 and "r.svg: given '.svg', allowed: a file that ends with .png" in answer.output
+
+
+def test_a_run_with_answers_of_one_token_has_no_tpot(tmp_path):
+    run = run_serving(load_serving("qwen3_sieve", ["requests.count=2", "requests.output_tokens=1"]))
+    run["latencies"].to_csv(tmp_path / "latencies.csv")
+    file = tmp_path / "radar.yaml"
+    file.write_text(
+        f"cost_tick_usd: 9\nsystems:\n  a: {{run: {tmp_path}, accuracy: 0.5, cost_usd: 3}}\n"
+        "  b: {latency_ms: 3, cost_usd: 2, accuracy: 0.6}\n"
+    )
+    with pytest.raises(ConfigError, match="a: .* has no TPOT: every answer has one token"):
+        read_radar(file)

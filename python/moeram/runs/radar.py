@@ -74,6 +74,8 @@ def _of_run(name: str, folder: Path, figure: str) -> float:
     try:
         with open(folder / f"{table}.csv", encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if wanted is None or row.get(wanted[0]) == wanted[1]]
+        if figure == "latency_ms" and rows[0][column] == "" and rows[0].get("values") == "0":
+            raise ConfigError(f"{name}: {folder} has no TPOT: every answer has one token, and none follows the first; give latency_ms")
         return float(rows[0][column])
     except (OSError, LookupError, ValueError, TypeError):
         hint = "; run it with -p cost.running_years=3" if table == "cost" else ""
