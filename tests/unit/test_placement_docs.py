@@ -15,16 +15,11 @@ def text(repository):
     return (repository / "docs" / "placement.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_a_new_policy(text, tmp_path, monkeypatch):
+def test_the_example_of_a_new_policy(text, install_package):
     (source,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (project,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     group, entry = re.fullmatch(r'\[project\.entry-points\."(.*)"\]\n(.*)\n', project).groups()
-    info = tmp_path / "my_package-1.0.dist-info"
-    info.mkdir()
-    (tmp_path / "my_package.py").write_text(source)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my_package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{entry.replace(chr(34), '')}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install_package("my_package", source, f"[{group}]\n{entry.replace(chr(34), '')}\n")
     given = PartInput(usage=np.array([[5.0, 9, 1, 7, 3, 2]]), budget=PartBudget(layers=1, experts=6, parts=2, slots=3))
     plan = place_on_parts("snake", given)
     assert plan.expert.tolist() == [[[1, 4, 5], [3, 0, 2]]]  # 9 | 7, then 5 | 3 back, then 2 | 1 forth
