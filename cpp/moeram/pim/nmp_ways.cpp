@@ -24,8 +24,7 @@ Cycle NmpWays::link(std::int64_t bytes) const { return to_cycles_up(static_cast<
 // Both collectives pass slices both ways around the ring: the farthest processing unit is half the ring away. A hop of a
 // step starts when the slice is complete (store and forward, aggregated on the fly in the reduce-scatter).
 Cycle NmpWays::ring(std::int64_t slice_bytes) const {
-  const std::int64_t steps = (slice_bytes + unit_.ring_bytes_per_cycle - 1) / unit_.ring_bytes_per_cycle;
-  return (shape_.channels / 2) * (steps + unit_.ring_hop_cycles) * unit_cycle_;
+  return (shape_.channels / 2) * (ceil_div(slice_bytes, unit_.ring_bytes_per_cycle) + unit_.ring_hop_cycles) * unit_cycle_;
 }
 
 Cycle NmpWays::link_in(std::int64_t batch) const {
